@@ -1,0 +1,43 @@
+# One command each. Everything happens in .venv; nothing outside the checkout is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+MARKED := session or media or rehearsal or vllm
+
+.DEFAULT_GOAL := help
+.PHONY: help install test rehearse check lint types imports marked soak bench lock clean
+
+help:  ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+install: .venv/installed  ## Install Viva and its tools into .venv
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Viva needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: install  ## The quick, offline tests
+	$(BIN)/python -m pytest
+
+rehearse: install  ## A whole spoken interview on this machine; results in out/rehearsal
+	$(BIN)/viva rehearse
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+marked: install
+	$(BIN)/python -m pytest -m "$(MARKED)"
+
+check: lint types imports marked  ## Lint, types, import contracts, and every marked test that can run here
+
+lock:  ## Make requirements.lock again (hashes, no addresses)
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --group dev pyproject.toml -o requirements.lock

@@ -1,0 +1,1 @@
+"""Templates, modules and the stylesheet of the pages. No build step."""
