@@ -1,1 +1,32 @@
 """Every word a model is told or a candidate is read: Markdown files by language, plans as YAML."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from string import Template
+
+Lines = dict[str, tuple[str, ...]]
+"""Stock lines by name; several wordings are used in turn."""
+
+
+@cache
+def source(language: str, name: str) -> str:
+    """The Markdown file `name` of a language, as it stands (the report records its hash)."""
+    return (files(__name__) / language / f"{name}.md").read_text(encoding="utf-8")
+
+
+def text(language: str, name: str, **facts: str) -> str:
+    """A prompt with its `$facts` filled in; raises `KeyError` for a fact that is missing."""
+    return Template(source(language, name)).substitute(facts).strip()
+
+
+@cache
+def lines(language: str) -> Lines:
+    """The stock lines of `lines.md`: a `## name` heading, then one wording a bullet."""
+    found: Lines = {}
+    for block in re.split(r"(?m)^## ", source(language, "lines"))[1:]:
+        name, _, body = block.partition("\n")
+        found[name.strip()] = tuple(re.findall(r"(?m)^- (.+?)\s*$", body))
+    return found
