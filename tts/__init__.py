@@ -1,1 +1,1 @@
-"""Voices: edge-tts, the embedded espeak-ng voice, the fallback chain and the rendered-line cache."""
+"""Voices: edge-tts, the embedded espeak-ng voice, the fallback chain, the rendered-line cache."""
