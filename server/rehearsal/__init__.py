@@ -1,0 +1,1 @@
+"""A whole interview held by one machine with itself: candidate, checks, kills."""
