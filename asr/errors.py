@@ -1,0 +1,37 @@
+"""What can go wrong with hearing: one small tree, in sentences an operator can act on."""
+
+
+class HearingError(Exception):
+    """Any fault of this package."""
+
+
+class UnknownModel(HearingError):
+    """The name is neither a model we know, nor `owner/name`, nor a folder."""
+
+
+class ModelMissing(HearingError):
+    """The model is known but not on this machine; the message says how to get it."""
+
+
+class ModelDamaged(HearingError):
+    """Files of the model are missing, changed or unreadable."""
+
+
+class FetchFailed(HearingError):
+    """A download did not arrive whole; the same command goes on where it stopped."""
+
+
+class DeviceUnavailable(HearingError):
+    """The device that was asked for cannot compute here."""
+
+
+class UnknownLanguage(HearingError):
+    """The model has no token for this language."""
+
+
+class RecognitionFailed(HearingError):
+    """The engine could not recognise this piece of audio."""
+
+
+class Overloaded(RecognitionFailed):
+    """More audio is waiting than this machine recognises in time."""

@@ -1,0 +1,61 @@
+"""What a recogniser gives back, and what anything that recognises must offer."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Audio = npt.NDArray[np.float32]
+"""Mono, 16 kHz, -1 to 1."""
+
+
+class Priority(IntEnum):
+    FINAL = 0
+    INTERIM = 1
+    """Taken only while nothing else waits, refused with `Overloaded` otherwise."""
+
+
+@dataclass(frozen=True)
+class HeardWord:
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """The text of one piece of audio; times count from its first sample."""
+
+    text: str
+    language: str
+    avg_logprob: float
+    """Mean log-probability of a token; 0 for empty text."""
+    no_speech_prob: float
+    words: tuple[HeardWord, ...] = ()
+    temperature: float = 0.0
+
+
+class Recogniser(Protocol):
+    """One for all sessions of the process. `asr.engine.Engine` is the real one."""
+
+    @property
+    def model(self) -> str: ...
+
+    async def recognise(
+        self,
+        audio: Audio,
+        *,
+        language: str,
+        hotwords: Sequence[str] = (),
+        priority: Priority = Priority.FINAL,
+        source: Hashable = None,
+    ) -> Recognition:
+        """`source` names the stream: streams with audio waiting take turns.
+
+        Raises `RecognitionFailed`, and `Overloaded` at once rather than falling behind.
+        """
+        ...
