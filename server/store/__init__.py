@@ -1,0 +1,41 @@
+"""Durable events, leases, reports, jobs and invites; SQLite by default, Postgres by URL."""
+
+from server.store.chain import ChainCheck
+from server.store.engine import sqlite_url
+from server.store.errors import (
+    Erased,
+    ReportExists,
+    StaleLease,
+    StoreError,
+    StoreUnavailable,
+    UnknownInterview,
+    UnknownPlan,
+)
+from server.store.records import (
+    InterviewRecord,
+    Invite,
+    Job,
+    Status,
+    StoredEvent,
+    StoredReport,
+)
+from server.store.store import Store
+
+__all__ = [
+    "ChainCheck",
+    "Erased",
+    "InterviewRecord",
+    "Invite",
+    "Job",
+    "ReportExists",
+    "StaleLease",
+    "Status",
+    "Store",
+    "StoreError",
+    "StoreUnavailable",
+    "StoredEvent",
+    "StoredReport",
+    "UnknownInterview",
+    "UnknownPlan",
+    "sqlite_url",
+]

@@ -1,0 +1,88 @@
+"""What the store hands out: frozen rows in the interview's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.events import (
+    CallJoined,
+    CallLeft,
+    ConsentRecorded,
+    EndReason,
+    Event,
+    InterviewEnded,
+)
+
+Status = Literal["invited", "consented", "live", "away", "ended", "erased"]
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    seq: int
+    at: float
+    event: Event
+    hash: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class InterviewRecord:
+    interview_id: str
+    plan_hash: str
+    candidate_name: str
+    language: Literal["en", "zh"]
+    time_factor: float
+    rehearsal: bool
+    created_at: float
+    status: Status
+    end_reason: EndReason | None
+    ended_at: float | None
+    last_seq: int
+    last_event_at: float
+    head_hash: str
+    """The hash of the last event: stands for the whole log."""
+
+
+@dataclass(frozen=True)
+class StoredReport:
+    interview_id: str
+    revision: int
+    json: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One report to be made."""
+
+    interview_id: str
+    revision: int
+    attempts: int
+    """How often it was claimed, this time included."""
+
+
+@dataclass(frozen=True)
+class Invite:
+    token_hash: str
+    interview_id: str
+    created_at: float
+    expires_at: float
+    revoked_at: float | None
+
+
+def status_after(status: Status, event: Event) -> Status:
+    """The status in lists, folded event by event."""
+    match event:
+        case InterviewEnded():
+            return "ended"
+        case _ if status == "ended":
+            return status
+        case CallJoined():
+            return "live"
+        case CallLeft(reason=reason) if reason != "replaced":
+            return "away"
+        case ConsentRecorded(interview=True) if status == "invited":
+            return "consented"
+        case _:
+            return status

@@ -1,0 +1,242 @@
+"""The Store: what is durable, for any event loop.
+
+* A method that writes returns when its transaction is on the disk, or raises and has written
+  nothing. A caller that is cancelled while it waits may find its events written or not, never half
+  of them.
+* An interview's events are written by whoever holds its newest lease (`take_lease` → epoch); an
+  older epoch gets `StaleLease`. `epoch=None` is for facts from outside a call (a consent on the
+  page): they stand under whichever lease is held.
+* `InterviewEnded` queues the report in its own transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from agent.events import Event, InterviewCreated
+from agent.plan import Plan
+from server.store import log, reporting, tokens
+from server.store.backup import backup_sqlite
+from server.store.chain import ChainCheck
+from server.store.engine import open_engine, sqlite_file
+from server.store.errors import StoreUnavailable
+from server.store.faults import fault_of
+from server.store.migrate import upgrade
+from server.store.records import (
+    InterviewRecord,
+    Invite,
+    Job,
+    Status,
+    StoredEvent,
+    StoredReport,
+)
+from server.store.writer import Writer
+
+T = TypeVar("T")
+READERS = 4
+
+
+class Store:
+    """Opens the database and brings it up to date; raises `StoreUnavailable`. Close it with
+    `close()`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float = 10.0,
+        busy_timeout_ms: int = 1000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.url = url
+        self._clock = clock
+        self._write_engine = open_engine(url, writes=True, busy_timeout_ms=busy_timeout_ms)
+        self._read_engine = open_engine(url, writes=False, busy_timeout_ms=busy_timeout_ms)
+        try:
+            upgrade(self._write_engine)
+        except DBAPIError as error:
+            self._dispose()
+            raise StoreUnavailable(
+                f"The database cannot be opened: {fault_of(error).value}."
+            ) from error
+        except StoreUnavailable:
+            self._dispose()
+            raise
+        self._writer = Writer(self._write_engine, patience_s=patience_s)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    def close(self) -> None:
+        """Write what waits, then let go of the database."""
+        self._writer.close()
+        self._readers.shutdown()
+        self._dispose()
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self.close)
+
+    # --- interviews and their events --------------------------------------------------------------
+    async def create_interview(
+        self,
+        plan: Plan,
+        *,
+        candidate_name: str = "",
+        time_factor: float = 1.0,
+        rehearsal: bool = False,
+        interview_id: str | None = None,
+    ) -> InterviewRecord:
+        created = InterviewCreated(
+            at=self._clock(),
+            interview_id=interview_id or uuid.uuid4().hex,
+            plan_id=plan.plan_id,
+            plan_version=plan.version,
+            plan_hash=plan.hash,
+            language=plan.language,
+            candidate_name=candidate_name,
+            time_factor=time_factor,
+            rehearsal=rehearsal,
+        )
+        await self._write(lambda db: log.create(db, plan, created))
+        return await self.interview(created.interview_id)
+
+    async def interview(self, interview_id: str) -> InterviewRecord:
+        """Raises `UnknownInterview`; an erased one is still listed, without words."""
+        return await self._read(lambda db: log.interview(db, interview_id))
+
+    async def list_interviews(
+        self, *, status: Status | None = None, limit: int = 100, offset: int = 0
+    ) -> tuple[list[InterviewRecord], int]:
+        """Newest first, and how many there are in all."""
+        return await self._read(lambda db: log.listed(db, status, limit, offset))
+
+    async def left_before(self, at: float) -> list[str]:
+        """Ids of interviews begun and not ended in which nothing has happened since `at`."""
+        return await self._read(lambda db: log.left_before(db, at))
+
+    async def take_lease(self, interview_id: str, owner: str) -> int:
+        """The new epoch. Raises `UnknownInterview`, `Erased`."""
+        return await self._write(lambda db: log.take_lease(db, interview_id, owner))
+
+    async def append(self, interview_id: str, epoch: int | None, events: Sequence[Event]) -> int:
+        """The last sequence number, once all are durable. Raises `StaleLease`,
+        `StoreUnavailable`.
+        """
+        frozen = tuple(events)
+        return await self._write(lambda db: log.append(db, interview_id, epoch, frozen))
+
+    async def events(self, interview_id: str, after: int = 0) -> list[StoredEvent]:
+        """In order, from the one after `after`. Raises `UnknownInterview`, `Erased`."""
+        return await self._read(lambda db: log.read(db, interview_id, after))
+
+    async def verify_chain(self, interview_id: str) -> ChainCheck:
+        return await self._read(lambda db: log.verify(db, interview_id))
+
+    async def erase(self, interview_id: str) -> None:
+        """Every word of it goes, out of the write-ahead log too; a running call is fenced off."""
+        await self._write(lambda db: log.erase(db, interview_id))
+        await asyncio.wrap_future(self._readers.submit(self._checkpoint))
+
+    async def save_plan(self, plan: Plan) -> str:
+        return await self._write(lambda db: log.save_plan(db, plan))
+
+    async def plan(self, plan_hash: str) -> Plan:
+        """Raises `UnknownPlan`."""
+        return await self._read(lambda db: log.plan(db, plan_hash))
+
+    # --- reports and the queue that makes them ----------------------------------------------------
+    async def save_report(self, interview_id: str, revision: int, json: str) -> None:
+        """Raises `ReportExists`: there is one report to an interview and revision. Its job is done
+        with it.
+        """
+        at = self._clock()
+        await self._write(lambda db: reporting.save_report(db, interview_id, revision, json, at))
+
+    async def report(self, interview_id: str, revision: int | None = None) -> StoredReport | None:
+        """The newest, or the revision asked for; None if there is none yet."""
+        return await self._read(lambda db: reporting.report(db, interview_id, revision))
+
+    async def enqueue_report(self, interview_id: str) -> int:
+        """Ask for one more revision; returns its number."""
+        return await self._write(lambda db: reporting.enqueue(db, interview_id))
+
+    async def claim_job(self, owner: str, *, stale_after_s: float = 900.0) -> Job | None:
+        at = self._clock()
+        return await self._write(lambda db: reporting.claim(db, owner, at, at - stale_after_s))
+
+    async def put_back_job(self, job: Job, *, after_s: float, error: str) -> None:
+        later = self._clock() + after_s
+        await self._write(lambda db: reporting.put_back(db, job, later, error))
+
+    async def release_jobs(self, owner_prefix: str) -> int:
+        """At start: queue again what a process that died had claimed; returns how many."""
+        return await self._write(lambda db: reporting.release(db, owner_prefix))
+
+    async def jobs_waiting(self) -> int:
+        return await self._read(reporting.waiting)
+
+    async def save_grading(
+        self, interview_id: str, revision: int, question_id: str, json: str
+    ) -> None:
+        """Keep one question's grading until the report is made; the first one stands."""
+        await self._write(
+            lambda db: reporting.save_grading(db, interview_id, revision, question_id, json)
+        )
+
+    async def gradings(self, interview_id: str, revision: int) -> dict[str, str]:
+        """JSON by question id."""
+        return await self._read(lambda db: reporting.gradings_of(db, interview_id, revision))
+
+    # --- invites ----------------------------------------------------------------------------------
+    async def add_invite(self, token_hash: str, interview_id: str, expires_at: float) -> None:
+        invite = Invite(token_hash, interview_id, self._clock(), expires_at, None)
+        await self._write(lambda db: tokens.add(db, invite))
+
+    async def invite(self, token_hash: str) -> Invite | None:
+        return await self._read(lambda db: tokens.find(db, token_hash))
+
+    async def invites(self, interview_id: str) -> list[Invite]:
+        return await self._read(lambda db: tokens.of_interview(db, interview_id))
+
+    async def revoke_invites(self, interview_id: str) -> int:
+        at = self._clock()
+        return await self._write(lambda db: tokens.revoke(db, interview_id, at))
+
+    # --- upkeep -----------------------------------------------------------------------------------
+    async def backup(self, file: Path) -> None:
+        """Copy the SQLite database to a new file while it is in use; raises `StoreUnavailable`."""
+        await asyncio.wrap_future(self._readers.submit(backup_sqlite, self.url, file))
+
+    def _checkpoint(self) -> None:
+        if sqlite_file(self.url) is not None:
+            with self._read_engine.connect() as connection:
+                raw = connection.connection.driver_connection
+                assert raw is not None
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def _write(self, run: Callable[[Connection], T]) -> T:
+        found: T = await asyncio.wrap_future(self._writer.submit(run))
+        return found
+
+    async def _read(self, run: Callable[[Connection], T]) -> T:
+        return await asyncio.wrap_future(self._readers.submit(_reading, self._read_engine, run))
+
+    def _dispose(self) -> None:
+        self._write_engine.dispose()
+        self._read_engine.dispose()
+
+
+def _reading(engine: Engine, run: Callable[[Connection], T]) -> T:
+    try:
+        with engine.connect() as connection, connection.begin():
+            return run(connection)
+    except DBAPIError as error:
+        raise StoreUnavailable(f"The store cannot be read: {fault_of(error).value}.") from error
