@@ -135,7 +135,8 @@ _PRAISE_ZH = re.compile(
 )
 _PROMISE = re.compile(
     r"\b(will|shall|going to|promise\w*|guarantee\w*|hir(?:e|ed|ing)|offer\w*|pass(?:ed)?"
-    r"|next (?:round|stage)|(?:you|we|i|they)'ll|get back to|hear from|in touch|score[ds]?|rating|salary)\b",
+    r"|next (?:round|stage)|(?:you|we|i|they)'ll|get back to|hear from|in touch|score[ds]?"
+    r"|rating|salary)\b",
     re.IGNORECASE,
 )
 _PROMISE_ZH = re.compile(

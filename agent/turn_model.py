@@ -1,0 +1,374 @@
+"""One call of an OpenAI-compatible model that must end in a move; knows nothing of the interview.
+
+Rules that bind here:
+
+* the move's name comes before its words, and each is handed on as soon as it is decoded;
+* `content` beside a function call is never handed on: servers leak tool-call text into it;
+* waiting counts from the end of the candidate's turn, since a speculative call begins before it;
+* closing or cancelling the iterator closes the HTTP stream, which frees the server's slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import openai
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDelta
+from pydantic import ValidationError
+
+from agent.arguments import Arguments, BadArguments
+from agent.events import Scripted
+from agent.moves import MOVE_NAMES, Move, Wait, parse_move
+from agent.prompt import Message, Mode, Schema
+
+T = TypeVar("T")
+
+MAX_ARGUMENT_CHARACTERS = 4000
+"""More than any move can need; a runaway model is cut off here."""
+
+
+class TurnFailed(Exception):
+    """The model gave no usable move."""
+
+    scripted: Scripted = "model_unavailable"
+
+
+class ModelUnavailable(TurnFailed):
+    """No connection, an HTTP error, or a stream that broke off."""
+
+
+class ModelStalled(TurnFailed):
+    """Nothing came in time."""
+
+    scripted: Scripted = "model_stalled"
+
+
+class BadMove(TurnFailed):
+    """An answer that is no move: rubbish, truncated, an unknown name, wrong arguments."""
+
+    scripted: Scripted = "illegal_move"
+
+    def __init__(self, reason: str, move: str = "") -> None:
+        super().__init__(reason)
+        self.move = move
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds after the end of the candidate's turn."""
+
+    first_token_s: float = 5.0
+    between_tokens_s: float = 2.0
+    total_s: float = 8.0
+    """For a whole decision, its retry included."""
+
+
+@dataclass
+class Usage:
+    """What a call cost; zero where the server does not say."""
+
+    first_token_s: float = 0.0
+    """Seconds from the request to the first token of the move (TTFT)."""
+    total_s: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class MoveNamed:
+    name: str
+
+
+@dataclass(frozen=True)
+class Argument:
+    """The next characters of a string argument."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class MoveDecided:
+    move: Move
+    usage: Usage
+
+
+Item = MoveNamed | Argument | MoveDecided
+
+
+class Countdown:
+    """The time limits of one decision, counted only once the candidate's turn has ended."""
+
+    def __init__(self, turn_ended: asyncio.Event, limits: Limits) -> None:
+        self._turn_ended = turn_ended
+        self._limits = limits
+        self._ends: float | None = None
+        self._first_by: float | None = None
+
+    def begin(self) -> None:
+        """A new call: its first token has its full time."""
+        self._first_by = None
+
+    async def wait(self, coming: Awaitable[T], *, first: bool) -> T:
+        """What is awaited, the first token or a later one; raises `TimeoutError`."""
+        async with asyncio.timeout(None) as limit:
+            arming = asyncio.ensure_future(self._arm(limit, first))
+            try:
+                return await coming
+            finally:
+                arming.cancel()
+
+    async def _arm(self, limit: asyncio.Timeout, first: bool) -> None:
+        await self._turn_ended.wait()
+        now = asyncio.get_running_loop().time()
+        if self._ends is None:
+            self._ends = now + self._limits.total_s
+        if self._first_by is None:
+            self._first_by = now + self._limits.first_token_s
+        by = self._first_by if first else now + self._limits.between_tokens_s
+        limit.reschedule(min(by, self._ends))
+
+
+class TurnModel:
+    """A model behind an OpenAI-compatible URL."""
+
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        model: str,
+        *,
+        mode: Mode = "tools",
+        temperature: float = 0.2,
+        max_tokens: int = 200,
+        limits: Limits | None = None,
+    ) -> None:
+        self.model = model
+        self.mode: Mode = mode
+        self.limits = limits or Limits()
+        # One quick retry covers a connection the server has closed; more would eat the time limit.
+        self._client = client.with_options(max_retries=1, timeout=60.0)
+        self._options = {"temperature": temperature, "max_tokens": max_tokens}
+
+    def countdown(self, turn_ended: asyncio.Event) -> Countdown:
+        """For all calls of one decision."""
+        return Countdown(turn_ended, self.limits)
+
+    async def stream(
+        self, messages: list[Message], fields: Schema, countdown: Countdown
+    ) -> AsyncGenerator[Item]:
+        """The move as it comes: its name, its words, the whole; raises `TurnFailed`.
+
+        `fields` is `prompt.request_fields(plan, mode)`.
+        """
+        countdown.begin()
+        reading = _Reading(self.mode)
+        try:
+            async with aclosing(self._chunks(messages, fields, countdown, reading)) as chunks:
+                async for chunk in chunks:
+                    for item in reading.take(chunk):
+                        yield item
+        except TurnFailed:
+            if not reading.whole:  # a stream that fails behind a whole move has done its work
+                raise
+        yield MoveDecided(reading.move(), reading.usage)
+
+    async def _chunks(
+        self, messages: list[Message], fields: Schema, countdown: Countdown, reading: _Reading
+    ) -> AsyncGenerator[ChatCompletionChunk]:
+        try:
+            opening = self._open(messages, fields)
+            async with await countdown.wait(opening, first=True) as stream:
+                chunks = aiter(stream)
+                while True:
+                    yield await countdown.wait(anext(chunks), first=not reading.begun)
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, openai.APITimeoutError) as error:
+            raise ModelStalled(f"nothing came in time; {reading.so_far}") from error
+        except openai.APIStatusError as error:
+            raise ModelUnavailable(f"the model's server answered {error.status_code}") from error
+        except (openai.OpenAIError, httpx.HTTPError) as error:
+            kind = type(error).__name__
+            raise ModelUnavailable(
+                f"the model's server broke off ({kind}); {reading.so_far}"
+            ) from error
+        except ValueError as error:  # an event that is no JSON
+            raise BadMove("the model's server sent rubbish", reading.name) from error
+
+    async def _open(
+        self, messages: list[Message], fields: Schema
+    ) -> openai.AsyncStream[ChatCompletionChunk]:
+        request: dict[str, Any] = {
+            "model": self.model,
+            "messages": messages,
+            "stream_options": {"include_usage": True},
+            **self._options,
+            **fields,
+        }
+        stream: openai.AsyncStream[ChatCompletionChunk]
+        stream = await self._client.chat.completions.create(stream=True, **request)
+        return stream
+
+
+class _Reading:
+    """A move as it is read from chunks."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.usage = Usage()
+        self.name = ""
+        self._mode = mode
+        self._arguments = Arguments()
+        self._size = 0
+        self._finish_reason = ""
+        self._began_at = asyncio.get_running_loop().time()
+
+    @property
+    def begun(self) -> bool:
+        """The first token of the move is here."""
+        return bool(self.name or self._size)
+
+    @property
+    def whole(self) -> bool:
+        return self._arguments.complete and bool(self.name)
+
+    @property
+    def so_far(self) -> str:
+        return f"{self.name or 'no move'} and {self._size} characters of its arguments had come"
+
+    def take(self, chunk: ChatCompletionChunk) -> list[Item]:
+        """What a chunk adds. The client does not validate chunks, so anything may be missing."""
+        try:
+            self._count(chunk)
+            if not chunk.choices:
+                return []
+            choice = chunk.choices[0]
+            self._finish_reason = choice.finish_reason or self._finish_reason
+            name, fragment = self._parts(choice.delta)
+        except (AttributeError, TypeError, IndexError, KeyError) as error:
+            raise BadMove("the model's server sent rubbish", self.name) from error
+        return [*self._named(name), *self._decoded(fragment)]
+
+    def _parts(self, delta: ChoiceDelta) -> tuple[str, str]:
+        if self._mode == "json_schema":
+            return "", delta.content or ""
+        for call in delta.tool_calls or ():
+            if call.index == 0 and call.function is not None:  # a second call is not asked for
+                return call.function.name or "", call.function.arguments or ""
+        return "", ""
+
+    def _named(self, name: str) -> list[Item]:
+        if not name or self.name:
+            return []
+        if name not in MOVE_NAMES:
+            raise BadMove("there is no such move", name[:40])
+        self._note_begin()
+        self.name = name
+        return [MoveNamed(name)]
+
+    def _decoded(self, fragment: str) -> list[Item]:
+        if not fragment or self.whole:
+            return []
+        self._note_begin()
+        self._size += len(fragment)
+        try:
+            pieces = self._arguments.feed(fragment)
+        except BadArguments as error:
+            raise BadMove(f"its arguments are no JSON object: {error}", self.name) from error
+        if self._size > MAX_ARGUMENT_CHARACTERS:
+            raise BadMove("its arguments are too long", self.name)
+        named = self._named(str(self._arguments.values.get("name", "")))
+        return [*named, *(Argument(key, text) for key, text in pieces if key != "name")]
+
+    def _note_begin(self) -> None:
+        if not self.begun:
+            self.usage.first_token_s = asyncio.get_running_loop().time() - self._began_at
+
+    def _count(self, chunk: ChatCompletionChunk) -> None:
+        self.usage.total_s = asyncio.get_running_loop().time() - self._began_at
+        if (usage := chunk.usage) is None:
+            return
+        self.usage.prompt_tokens = usage.prompt_tokens
+        self.usage.completion_tokens = usage.completion_tokens
+        if usage.prompt_tokens_details is not None:
+            self.usage.cached_tokens = usage.prompt_tokens_details.cached_tokens or 0
+
+    def move(self) -> Move:
+        """The whole move; raises `BadMove`."""
+        if not self.whole:
+            raise BadMove(self._why_not_whole(), self.name)
+        fields = {key: value for key, value in self._arguments.values.items() if key != "name"}
+        try:
+            return parse_move(self.name, fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"][1:])
+            raise BadMove(f"wrong arguments: {where}: {first['msg']}", self.name) from error
+
+    def _why_not_whole(self) -> str:
+        if self._finish_reason == "length":
+            return "it was cut off at the length limit"
+        return "its arguments are not whole" if self.name else "there was no function call"
+
+
+async def find_mode(client: openai.AsyncOpenAI, model: str, *, timeout_s: float = 60.0) -> Mode:
+    """Which mode a server can be held to, by one real strict call each; raises `TurnFailed`.
+
+    The question asks for plain words and the schema for something no model says by itself: only a
+    server that enforces both answers with it.
+    """
+    for mode in MODES:
+        limits = Limits(timeout_s, timeout_s, timeout_s)
+        tried = TurnModel(client, model, mode=mode, temperature=0.0, limits=limits)
+        try:
+            await _enforced(tried)
+        except BadMove:
+            continue
+        return mode
+    raise BadMove("the server enforces neither tool_choice nor response_format json_schema")
+
+
+async def _enforced(model: TurnModel) -> None:
+    ended = asyncio.Event()
+    ended.set()
+    fields = _PROBE_FIELDS[model.mode]
+    async with aclosing(model.stream(_PROBE, fields, model.countdown(ended))) as items:
+        async for item in items:
+            if isinstance(item, MoveDecided) and item.move != Wait(kind="not_finished"):
+                raise BadMove("the schema is not enforced")
+
+
+_PROBE: list[Message] = [
+    {"role": "user", "content": "Do not call a function and write no JSON. Only say: hello."}
+]
+_PROBE_SHAPE: Schema = {
+    "type": "object",
+    "properties": {"kind": {"type": "string", "enum": ["not_finished"]}},
+    "required": ["kind"],
+    "additionalProperties": False,
+}
+_PROBE_TOOL = {"name": "wait", "description": "Wait.", "strict": True, "parameters": _PROBE_SHAPE}
+_PROBE_JSON = _PROBE_SHAPE | {
+    "properties": {"name": {"type": "string", "enum": ["wait"]}, **_PROBE_SHAPE["properties"]},
+    "required": ["name", "kind"],
+}
+_PROBE_FIELDS: dict[Mode, Schema] = {
+    "tools": {
+        "tools": [{"type": "function", "function": _PROBE_TOOL}],
+        "tool_choice": "required",
+        "parallel_tool_calls": False,
+    },
+    "json_schema": {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "move", "strict": True, "schema": _PROBE_JSON},
+        }
+    },
+}
+MODES: tuple[Mode, ...] = ("tools", "json_schema")
