@@ -7,8 +7,8 @@ cache's key.
 import re
 import unicodedata
 
-MAX_CHARS = 1200
-"""Over a minute of speech. A longer line is a mistake upstream, and is cut at a sentence."""
+MAX_CHARS = 4000
+"""Some four minutes of speech. A longer line is a mistake upstream, and is cut at a sentence."""
 
 _TOOL_CALL = re.compile(r"<(tool_call|tool_response|think)>.*?(?:</\1>|\Z)", re.S | re.I)
 _SPECIAL_TOKEN = re.compile(r"<\|[^<>|]{0,64}\|>|\[/?INST\]|<<?/?SYS>?>", re.I)
@@ -20,6 +20,7 @@ _RULE = re.compile(r"^[ \t]*(?:[-*_=][ \t]*){3,}$", re.M)
 _CODE = re.compile(r"`+")
 # Only where the mark hugs a word on the inside and stands free outside: 2*3*4 and snake_case stay.
 _EMPHASIS = re.compile(r"(?<![\w*_~])([*_]{1,3}|~~)(?=\S)(.+?)(?<=\S)\1(?![\w*_~])", re.S)
+_WORD = re.compile(r"[^\W_]")
 _EMOJI_MARKS = "\ufe0f\u20e3\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _CJK = r"\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
 _CJK_EMPHASIS = re.compile(rf"(?<=[{_CJK}])\*\*([^*]+)\*\*|\*\*([^*]+)\*\*(?=[{_CJK}])")
@@ -31,7 +32,8 @@ def speakable(text: str, max_chars: int = MAX_CHARS) -> str:
     before = None
     while before != text:  # taking one token out may put another together
         before, text = text, _strip(text)
-    return cap(text, max_chars)
+    text = cap(text, max_chars)
+    return text if _WORD.search(text) else ""
 
 
 def _strip(text: str) -> str:

@@ -42,7 +42,7 @@ def test_plain_words_pass_unchanged(plain: str) -> None:
 
 
 def test_a_line_that_is_too_long_ends_with_a_whole_sentence() -> None:
-    line = "This is one sentence. " * 100
+    line = "This is one sentence. " * 400
     cut = speakable(line)
     assert len(cut) <= MAX_CHARS
     assert cut.endswith("sentence.")
@@ -53,7 +53,9 @@ def test_a_line_without_sentences_is_cut_at_a_word() -> None:
     assert speakable("word " * 1000).endswith("word")
 
 
-@pytest.mark.parametrize("nothing", ["", "   ", "***", "<|endoftext|>", "🎉", "```\n```", "---"])
+@pytest.mark.parametrize(
+    "nothing", ["", "   ", "***", "<|endoftext|>", "🎉", "```\n```", "---", "...", "？！"]
+)
 def test_what_holds_no_words_is_empty(nothing: str) -> None:
     assert speakable(nothing) == ""
 
