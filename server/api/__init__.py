@@ -1,0 +1,1 @@
+"""The HTTP and WebSocket API: candidates with an invite, operators with the API key."""

@@ -1,0 +1,201 @@
+"""Settings: everything that an operator can choose, from `VIVA_…` variables and command-line
+options.
+
+The only reader of the environment. Every field is described in `docs/settings.md`; a test compares
+the two.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "VIVA_"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it and says why."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    # Where things lie.
+    data_dir: Path = Path("data")
+    """One folder for everything that must not be lost."""
+    models_dir: Path | None = None
+    """Speech models; by default `models` in the data folder."""
+    database_url: str = ""
+    """Another database than SQLite in the data folder."""
+    min_free_mb: int = Field(500, ge=0)
+    """With less disk space than this no new interview begins; running ones go on."""
+
+    # The web server.
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    public_url: str = ""
+    """What candidates' browsers see; by default the address above."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: str = ""
+    """Addresses of reverse proxies whose word on a client's address is taken."""
+    api_key: SecretStr | None = None
+    """The operator's key, or `sha256:` and its hash; made at the first start if none is set."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # The interviews.
+    max_interviews: int = Field(4, ge=1, le=1000)
+    """Live at the same time; one more is asked to wait."""
+    rejoin_minutes: float = Field(30.0, gt=0)
+    """An interview whose candidate stays away for longer has ended."""
+    invite_days: float = Field(14.0, gt=0)
+    """How long an invite is good."""
+    privacy: Literal["network", "local"] = "network"
+    """`local`: nothing leaves this machine."""
+
+    # The model that chooses the moves, and the one that grades.
+    model_url: str = "http://127.0.0.1:8000/v1"
+    model: str = "Qwen/Qwen2.5-7B-Instruct"
+    model_api_key: SecretStr = SecretStr("none")
+    model_mode: Literal["auto", "tools", "json_schema"] = "auto"
+    grader_url: str = ""
+    """By default the model's."""
+    grader_model: str = ""
+    """By default the model."""
+
+    # Hearing and speaking.
+    asr_model: str = ""
+    """A name or a folder; by default one that fits the device."""
+    asr_device: Literal["auto", "cpu", "cuda"] = "auto"
+    asr_compute_type: str = ""
+    """CTranslate2's; by default float16 on CUDA, int8 on a CPU."""
+    voice: Literal["auto", "edge", "espeak"] = "auto"
+    """`auto`: edge-tts where the network is allowed, else the embedded voice."""
+    voice_en: str = ""
+    """edge-tts's name of the English voice; by default the one in `tts.edge`."""
+    voice_zh: str = ""
+
+    # Media.
+    media_ip: str = ""
+    """The address to offer in place of this machine's own, behind a NAT."""
+    media_ports: Annotated[tuple[int, int] | None, NoDecode] = None
+    """UDP ports for media, written A-B."""
+    stun: str = ""
+    """host:port"""
+    turn_url: str = ""
+    turn_user: str = ""
+    turn_password: SecretStr = SecretStr("")
+
+    @field_validator("media_ports", mode="before")
+    @classmethod
+    def _port_range(cls, value: object) -> object:
+        if value == "":
+            return None
+        if isinstance(value, str):
+            found = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", value)
+            if not found:
+                raise ValueError("write a port range as A-B, such as 40000-40100")
+            value = (int(found[1]), int(found[2]))
+        if isinstance(value, tuple) and not 0 < value[0] <= value[1] <= 65535:
+            raise ValueError("ports lie between 1 and 65535, the lower one first")
+        return value
+
+    @field_validator("media_ip")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value:
+            try:
+                ipaddress.ip_address(value)
+            except ValueError:
+                raise ValueError("write an IP address, such as 203.0.113.7") from None
+        return value
+
+    @field_validator("model_url", "grader_url", "public_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("write a whole address, such as http://127.0.0.1:8000/v1")
+        return value.rstrip("/")
+
+    @field_validator("stun")
+    @classmethod
+    def _server(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(stuns?:)?[^\s:/]+(:\d{1,5})?", value):
+            raise ValueError("write host:port, such as stun.example.org:3478")
+        return value
+
+    @field_validator("turn_url")
+    @classmethod
+    def _relay(cls, value: str) -> str:
+        if value and not re.fullmatch(r"turns?:[^\s/]+", value):
+            raise ValueError("write turn:host:port, such as turn:turn.example.org:3478")
+        return value
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together; give both or neither")
+        if bool(self.turn_url) != bool(self.turn_user):
+            raise ValueError("turn_url and turn_user belong together; give both or neither")
+        if self.privacy == "local" and self.voice == "edge":
+            raise ValueError(
+                "privacy=local and voice=edge exclude each other: edge-tts sends spoken text to"
+                " Microsoft"
+            )
+        return self
+
+    @property
+    def models_folder(self) -> Path:
+        return self.models_dir or self.data_dir / "models"
+
+    @property
+    def recordings_folder(self) -> Path:
+        return self.data_dir / "recordings"
+
+    @property
+    def base_url(self) -> str:
+        """The address that goes into invites."""
+        scheme = "https" if self.tls_cert else "http"
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"{scheme}://{name}:{self.port}"
+
+    @property
+    def speaks_with_edge(self) -> bool:
+        """Whether spoken text goes to Microsoft."""
+        return self.voice == "edge" or (self.voice == "auto" and self.privacy == "network")
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of the environment, with those options that are not None on top.
+
+    Raises `SettingsError`.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(found) for found in error.errors())) from error
+
+
+def unknown_variables() -> list[str]:
+    """Variables that look like settings and are none: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _sentence(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return f"These settings do not fit: {message}."
+    name = str(error["loc"][0])
+    # The value of a secret is not repeated.
+    shown = "" if "key" in name or "password" in name else f" is {error['input']!r}:"
+    return f"{PREFIX}{name.upper()}{shown} {message}."
