@@ -230,6 +230,12 @@ def is_question(text: str) -> bool:
     return bool(sentences) and _compiled(_ASKING).fullmatch(sentences[-1]) is not None
 
 
+def only_asks(text: str) -> bool:
+    """Every sentence is a question: this is no answer."""
+    parts = [part for part in re.split(r"(?<=[.?!。？！])", text) if _sentences(part)]
+    return bool(parts) and all(is_question(part) for part in parts)
+
+
 def _sentences(text: str) -> list[str]:
     """Sentences in lower case with single spaces and no marks; Chinese without spaces."""
     found = []

@@ -113,6 +113,12 @@ class Interview:
         """Grows by one with every event applied."""
         return self._state.rev
 
+    def fork(self) -> Interview:
+        """A copy of its own, to look ahead with: what is applied to it happens nowhere else."""
+        copy = Interview(self.plan, self._wording.stock)
+        copy._state = self._state
+        return copy
+
     def snapshot(self) -> State:
         """All that is so, frozen: two interviews of one plan are the same if these are equal."""
         return self._state
@@ -146,6 +152,10 @@ class Interview:
     def pending(self) -> MoveHeard | None:
         """A committed move whose line did not sound (interrupted, a crash): it is said again."""
         return self._state.pending
+
+    def pending_reply(self, at: float) -> Reply:
+        """What is left to say of `pending`; no lines if nothing is."""
+        return Reply(None, self._state.to_say)
 
     @property
     def confirming_end(self) -> bool:
@@ -319,15 +329,23 @@ class Interview:
             yield Wait(kind="thinking")
         if intents.wants_repeat(words):
             yield RepeatQuestion()
-        stage = self.stage
-        if stage and stage.kind == "candidate_questions" and intents.is_question(words):
+        if intents.only_asks(words) or (self._is_candidates_turn and intents.is_question(words)):
             yield AnswerCandidate(faq_id="none")
+
+    @property
+    def _is_candidates_turn(self) -> bool:
+        """The candidate asks the questions now."""
+        return self.stage is not None and self.stage.kind == "candidate_questions"
 
     def _next(self) -> Move:
         return NextQuestion(acknowledgement=self._wording.pick("acknowledgement", self._state))
 
     def _is_legal(self, move: Move, at: float) -> bool:
         return rules.why_not(self.plan, self._state, move, at) is None
+
+    def stock(self, name: str) -> str:
+        """A stock line's wording for now."""
+        return self._wording.pick(name, self._state)
 
     # --- what code says of itself ----------------------------------------------------------------
     def opening(self, at: float) -> Reply:
@@ -376,8 +394,7 @@ class Interview:
             return Reply(None, (Line("nudge", wording.pick("silence_reassure", state)),))
         if step == 1 and state.confirming_end:
             return Reply(None, (wording.confirm(state),), scripted="silence")
-        stage = rules.current_stage(self.plan, state)
-        if step == 1 and not (stage and stage.kind == "candidate_questions"):
+        if step == 1 and not self._is_candidates_turn:
             return self.reply(RepeatQuestion(), at, scripted="silence")
         move_on = NextQuestion(acknowledgement=wording.pick("silence_move_on", state))
         return self.reply(move_on, at, scripted="silence")

@@ -3,7 +3,7 @@
 | move | legal when |
 |---|---|
 | next_question | consent is recorded, or nothing is left to ask |
-| ask_probe | a question is open, its budget and the probe are unused, no "I have no more" was said; |
+| ask_probe | a question is open, budget and probe are unused, no "I have no more" was said; |
 | | and, by the clock, before the question's soft limit and the wrap-up |
 | repeat_question | a question is open |
 | skip_question | a question is open, and the candidate's words or button ask for it |
