@@ -17,14 +17,13 @@ from tts.voices import build
 SENTENCE = "Tell me about a project that you are proud of."
 
 OFFLINE = """
-import asyncio, socket, sys
+import asyncio, sys
 
-def refused(*args, **kwargs):
-    raise SystemExit("a connection was opened")
+def no_connection(event, args):
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo"):
+        raise SystemExit(f"{event} {args}")
 
-for name in ("connect", "connect_ex", "sendto", "bind"):
-    setattr(socket.socket, name, refused)
-socket.getaddrinfo = refused
+sys.addaudithook(no_connection)
 
 from pathlib import Path
 from tts.voices import build
@@ -40,6 +39,13 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+def test_the_hook_of_the_next_test_sees_connections() -> None:
+    hook = OFFLINE.split("from pathlib")[0]
+    connects = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    run = subprocess.run([sys.executable, "-c", hook + connects], capture_output=True, check=False)
+    assert run.stderr.startswith(b"socket.")
 
 
 def test_in_local_mode_nothing_opens_a_connection(tmp_path: Path) -> None:
