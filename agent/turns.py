@@ -1,0 +1,74 @@
+"""The candidate's side of a call: segments as they are heard, and the turn that they form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from agent.events import SegmentHeard, TurnSettled
+from agent.ids import Counters
+from agent.journal import Journal
+
+Source = Literal["spoken", "typed"]
+
+
+class CandidateTurns:
+    """Writes `segment_heard` and `turn_settled`; the words of a turn are those of its segments."""
+
+    def __init__(self, journal: Journal, ids: Counters, clock: Callable[[], float]) -> None:
+        self._journal = journal
+        self._interview = journal.interview
+        self._ids = ids
+        self._clock = clock
+        self._began: float | None = None
+        self.speaking_since: float | None = None
+        """When the candidate began the turn that is open, by voice activity."""
+
+    def heard(self, segment: SegmentHeard) -> None:
+        """A segment is recognised (or an answer was typed): its id and turn are given here."""
+        if self._began is None:
+            self._began = segment.t0
+        self._journal.add(
+            segment.model_copy(
+                update={
+                    "at": self._clock(),
+                    "segment_id": self._ids.next_segment(),
+                    "turn_id": self._interview.turn_id,
+                }
+            )
+        )
+
+    def typed(self, text: str) -> None:
+        """A typed answer is a segment like any other."""
+        now = self._clock()
+        self.heard(
+            SegmentHeard(
+                at=now, segment_id="", turn_id="", text=text, t0=now, t1=now, source="typed"
+            )
+        )
+
+    def settled(self, source: Source, delay: float | None = None) -> TurnSettled:
+        """The open turn as it would be settled now."""
+        now = self._clock()
+        return TurnSettled(
+            at=now,
+            turn_id=self._interview.turn_id,
+            text=self._interview.heard_text,
+            t0=self._began or now,
+            t1=now,
+            source=source,
+            end_of_turn_delay=delay,
+        )
+
+    def settle(self, source: Source, delay: float | None = None) -> None:
+        """Write that the open turn is over."""
+        self._journal.add(self.settled(source, delay))
+        self._began = None
+        self.speaking_since = None
+
+    def basis(self) -> tuple[str, str]:
+        """What a decision rests on now: a turn's id and its words."""
+        settled = self._interview.settled
+        if settled is not None and not self._interview.heard_text:
+            return settled.turn_id, settled.text
+        return self._interview.turn_id, self._interview.heard_text
