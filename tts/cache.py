@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, pcm: bytes) -> None:
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # workers may share the folder
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(_MAGIC + hashlib.sha256(pcm).digest() + pcm)
@@ -151,9 +152,12 @@ def _write(path: Path, pcm: bytes) -> None:
 
 
 def _prune(folder: Path, max_bytes: int) -> None:
-    """Keep the newest lines that fit."""
-    kept = 0
+    """Keep the newest lines that fit, and no half-written file of a process that was killed."""
+    kept, an_hour_ago = 0, time.time() - 3600
     try:
+        for part in folder.glob("*.part"):
+            if part.stat().st_mtime < an_hour_ago:
+                part.unlink(missing_ok=True)
         files = [(file.stat(), file) for file in folder.glob("*" + _SUFFIX)]
         for stat, file in sorted(files, key=lambda pair: pair[0].st_mtime, reverse=True):
             kept += stat.st_size

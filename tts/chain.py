@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,7 +26,7 @@ from livekit.agents.types import TimedString
 
 from tts.audio import NUM_CHANNELS, SAMPLE_RATE, frames_of, seconds
 from tts.breaker import Breaker
-from tts.cache import RenderedLines
+from tts.cache import RenderedLines, RenderResult
 from tts.errors import NoVoiceError
 from tts.resume import UNITS_PER_SECOND, remainder, units
 from tts.text import speakable
@@ -124,6 +124,12 @@ class VoiceChain(tts.TTS[Literal["voice_changed"]]):
     ) -> tts.ChunkedStream:
         """A reply of one sentence. `conn_options` is not used: retries are the chain's own."""
         return self.reply().synthesize(text)
+
+    async def render_ahead(self, lines: Iterable[str]) -> RenderResult:
+        """Render verbatim lines in the voice that would speak now; needs a cache."""
+        if self._cache is None:
+            raise ValueError("this voice chain has no cache to render into")
+        return await self._cache.render(lines, self._order(None)[0].voice)
 
     def prewarm(self) -> None:
         for member in self._members:

@@ -232,6 +232,23 @@ async def test_a_rendered_line_is_not_asked_for_again_and_voices_do_not_mix() ->
     assert second.asked == ["Thank you.", SENTENCE]
 
 
+async def test_lines_are_rendered_ahead_in_the_voice_that_is_well() -> None:
+    first = ToneVoice("first", 100, fail_after=never)
+    second = ToneVoice("second", 200)
+    chain = VoiceChain([first, second], cache=RenderedLines(), clock=Clock())
+    await chain.for_session().render_ahead([SENTENCE])
+    assert second.asked == []  # the first is not known to be ill yet
+    for _ in range(2):
+        await heard(chain, "Thank you.")
+    await chain.for_session().render_ahead([SENTENCE])
+    assert second.asked[-1] == SENTENCE
+    asked = len(second.asked)
+    assert await heard(chain) == only(200)
+    assert len(second.asked) == asked
+    with pytest.raises(ValueError, match="no cache"):
+        await VoiceChain([second]).render_ahead([SENTENCE])
+
+
 def test_a_chain_without_voices_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         VoiceChain([])

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 from aiohttp import web
-from edge_server import EdgeServer, Turn, mp3, tone
+from edge_server import EdgeServer, Turn, mp3, tone, whole_sentence
 from edge_tts.drm import DRM, generate_sec_ms_gec_v2
 from livekit.agents import (
     APIConnectionError,
@@ -31,8 +31,15 @@ async def server(tmp_path: Path):
     DRM.clock_skew_seconds = 0.0  # edge-tts keeps it for the process
 
 
-def voice_of(server: EdgeServer, **how: float) -> EdgeTTS:
-    return EdgeTTS(connector=server.connector, **how)  # type: ignore[arg-type]
+def voice_of(
+    server: EdgeServer, *, first_chunk_timeout_s: float = 30, stall_timeout_s: float = 30
+) -> EdgeTTS:
+    """Patient, unless told otherwise: a busy machine is no failure."""
+    return EdgeTTS(
+        connector=server.connector,
+        first_chunk_timeout_s=first_chunk_timeout_s,
+        stall_timeout_s=stall_timeout_s,
+    )
 
 
 async def spoken(voice: EdgeTTS, text: str = "Hello there.") -> Samples:
@@ -69,7 +76,7 @@ async def test_the_first_frame_leaves_before_the_last_byte_arrives(server: EdgeS
         await turn.text("turn.end")
 
     server.script = waits_for_the_listener
-    async with voice_of(server, stall_timeout_s=30).synthesize("Hi.", conn_options=ONCE) as stream:
+    async with voice_of(server).synthesize("Hi.", conn_options=ONCE) as stream:
         first = await anext(stream)
         frame_arrived.set()
         rest = [event async for event in stream]
@@ -185,6 +192,30 @@ async def test_what_came_before_the_failure_is_still_heard(server: EdgeServer) -
             async for event in stream:
                 heard += event.frame.duration
     assert 0.3 < heard < 0.9
+
+
+LONG = "一句话， 有好几个词。 " * 180
+"""Over 5000 bytes: edge-tts cuts at 4096, and makes a connection for each part."""
+
+
+async def test_a_long_line_of_two_parts_is_one_sound(server: EdgeServer) -> None:
+    samples = await spoken(voice_of(server), LONG)
+    assert len(server.heard) == 2
+    # The service's silence between the parts stays; the edges are cut.
+    assert len(samples) / SAMPLE_RATE == pytest.approx(1 + 1 + 1 + 0.2, abs=0.15)
+
+
+async def test_a_first_part_that_is_cut_short_is_not_hidden_by_the_second(
+    server: EdgeServer,
+) -> None:
+    scripts = iter([half, whole_sentence])
+
+    async def in_turn(turn: Turn) -> None:
+        await next(scripts)(turn)
+
+    server.script = in_turn
+    with pytest.raises(APIConnectionError, match="mid-sentence"):
+        await spoken(voice_of(server), LONG)
 
 
 async def test_no_server_is_a_connection_error(tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ async def spoken(voice: VoiceChain | ReplyVoice, text: str) -> float:
 
 async def test_when_the_network_voice_refuses_the_embedded_one_speaks(tmp_path: Path) -> None:
     async with EdgeServer(tmp_path, status=403) as server, EspeakTTS() as embedded:
-        chain = VoiceChain([EdgeTTS(connector=server.connector), embedded])
+        chain = VoiceChain(
+            [EdgeTTS(connector=server.connector, first_chunk_timeout_s=30), embedded]
+        )
         alone = await spoken(VoiceChain([embedded]), SENTENCE)
         assert await spoken(chain, SENTENCE) == pytest.approx(alone, abs=0.05)
 
@@ -100,7 +102,9 @@ async def test_when_it_stops_in_mid_sentence_the_embedded_one_ends_the_sentence(
 
     seen: list[VoiceChanged] = []
     async with EdgeServer(tmp_path, stops) as server, EspeakTTS() as embedded:
-        chain = VoiceChain([EdgeTTS(connector=server.connector), embedded])
+        chain = VoiceChain(
+            [EdgeTTS(connector=server.connector, first_chunk_timeout_s=30), embedded]
+        )
         chain.on("voice_changed", seen.append)
         whole = await spoken(VoiceChain([embedded]), SENTENCE)
         both = await spoken(chain, SENTENCE)

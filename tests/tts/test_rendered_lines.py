@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,8 @@ async def test_a_full_disk_costs_no_line(tmp_path: Path, caplog: pytest.LogCaptu
     cache, voice = RenderedLines(tmp_path), ToneVoice("first", 100)
     path = cache.path(LINES[0], voice_id(voice))
     assert path is not None
-    os.symlink("/dev/full", path.with_suffix(".part"))  # the kernel's own "no space left on device"
+    # The kernel's own "no space left on device".
+    os.symlink("/dev/full", path.with_suffix(f".{os.getpid()}.part"))
     with caplog.at_level(logging.WARNING):
         result = await cache.render(LINES[:1], voice)
     assert result.ready == 1
@@ -104,6 +106,14 @@ async def test_memory_and_disk_are_bounded(tmp_path: Path) -> None:
     kept = [told(cache, f"{LINES[0][:-2]}{i}.", voice) is not None for i in range(8)]
     assert sum(kept) == 2
     assert sum(file.stat().st_size for file in os.scandir(tmp_path)) <= 2.5 * line_bytes
+
+
+async def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    for name, age_s in (("old.1.part", 7200), ("new.1.part", 0)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    await RenderedLines(tmp_path).render([], ToneVoice("first", 100))
+    assert os.listdir(tmp_path) == ["new.1.part"]
 
 
 async def test_only_a_few_lines_are_rendered_at_once() -> None:
