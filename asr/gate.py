@@ -1,16 +1,17 @@
 """A turn detector that does not let a turn end before all of it has been heard.
 
-LiveKit ends a turn once its detector has answered and a delay has passed, whatever the recogniser still
-has in hand; a late segment would then become a second turn. This wraps the detector: its answer is
-given when the model has answered *and* the STT has nothing open, in recognition or without a final
-*and* the session has taken the final in. `extra_hold` may ask for more silence still ("let me think").
+LiveKit ends a turn once its detector has answered and a delay has passed, whatever the recogniser
+still has in hand; a late segment would then become a second turn. This wraps the detector: its
+answer is given when the model has answered *and* the STT has nothing open, in recognition or without
+a final *and* the session has taken the final in. `extra_hold` may ask for more silence still, after
+"let me think".
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from livekit import rtc
 from livekit.agents import (
@@ -31,7 +32,7 @@ from asr.heard import Pending
 logger = logging.getLogger(__name__)
 
 ExtraHold = Callable[[str], float]
-"""The turn's text so far -> seconds of silence it must be given before it may end; 0: none more."""
+"""The turn's text so far -> seconds of silence before it may end; 0 leaves it to the model."""
 
 _PREDICT_AFTER_S = 0.2
 """LiveKit asks for a prediction after so much silence."""
@@ -60,7 +61,7 @@ class TurnGate:
         extra_hold: ExtraHold | None = None,
         max_hold_s: float = 120.0,
     ) -> None:
-        """`timeout_s`: how long an answer waits for the recogniser before the turn ends without it."""
+        """`timeout_s`: for how long the recogniser is waited for; then the turn ends without it."""
         self._detector = detector
         self.hearing = hearing
         self.timeout_s = timeout_s
@@ -77,7 +78,7 @@ class TurnGate:
 
     def acknowledge(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
-            self._acknowledged += 1
+            self._acknowledged = min(self._acknowledged + 1, self.hearing.finals)
             self._text.append(event.transcript)
             self._look()
 
@@ -191,8 +192,13 @@ class GateStream:
         model: "asyncio.Future[TurnDetectionEvent]",
         silent_since: float,
     ) -> None:
-        event = await self._heard_out(model)
-        await self._hold(silent_since)
+        event = _undecided()
+        try:
+            event = await self._heard_out(model)
+            await self._hold(silent_since)
+        except Exception:
+            # This task's outermost edge: the session waits for an answer whatever happens here.
+            logger.exception("the end of the turn could not be decided")
         if not asked.done():
             asked.set_result(event)
 
@@ -211,9 +217,8 @@ class GateStream:
 
     async def _hold(self, silent_since: float) -> None:
         loop = asyncio.get_running_loop()
-        hold_s = 0.0
-        while (silence := loop.time() - silent_since) < (hold_s := self._wanted_s()):
-            # Looked at again and again: the session may shorten the hold, or a final lengthen it.
+        # Asked again and again: the session may shorten the hold while it lasts.
+        while (silence := loop.time() - silent_since) < (hold_s := self._wanted_s()):  # noqa: ASYNC110
             await asyncio.sleep(min(0.2, hold_s - silence))
 
     def _wanted_s(self) -> float:
