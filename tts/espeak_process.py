@@ -49,8 +49,10 @@ class EspeakDied(Exception):
 class EspeakProcess:
     """Belongs to one event loop. Starts on first use; `aclose` ends it."""
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self._command = command
+    def __init__(
+        self, command: Sequence[str] = COMMAND, *, stall_timeout_s: float = STALL_TIMEOUT_S
+    ) -> None:
+        self._command, self._stall_timeout_s = command, stall_timeout_s
         self._turn = asyncio.Lock()
         self._child: _Child | None = None
         self._ids = itertools.count(1)
@@ -84,11 +86,11 @@ class EspeakProcess:
         raise EspeakError(f"the embedded voice died {ATTEMPTS} times over one sentence")
 
     async def aclose(self) -> None:
+        """At once: who is being spoken to, or waits, gets an EspeakError."""
         self._closed = True
-        async with self._turn:
-            if self._child is not None:
-                await self._child.aclose()
-                self._child = None
+        child, self._child = self._child, None
+        if child is not None:
+            await child.aclose()
 
     async def _ask(self, utterance: Utterance) -> AsyncGenerator[bytes, None]:
         async with self._turn:
@@ -97,7 +99,7 @@ class EspeakProcess:
             ended = False
             try:
                 child.ask(request_id, utterance)
-                while (piece := await child.next()) is not None:
+                while (piece := await child.next(self._stall_timeout_s)) is not None:
                     yield piece
                 ended = True
             except EspeakDied:
@@ -116,7 +118,11 @@ class EspeakProcess:
             await self._child.aclose()
             self._child = None
         if self._child is None:
-            self._child = await _Child.start(self._command)
+            child = await _Child.start(self._command)
+            if self._closed:  # meanwhile
+                await child.aclose()
+                raise EspeakError("the embedded voice is closed")
+            self._child = child
         return self._child
 
 
@@ -163,7 +169,7 @@ class _Child:
         self._request_id = 0
         self._send({"cancel": request_id})
 
-    async def next(self, timeout_s: float = STALL_TIMEOUT_S) -> bytes | None:
+    async def next(self, timeout_s: float) -> bytes | None:
         """The next piece of audio; None at the end of the sentence."""
         try:
             async with asyncio.timeout(timeout_s):

@@ -140,6 +140,27 @@ async def test_closing_ends_the_process() -> None:
         await process.start()
 
 
+async def test_closing_in_mid_sentence_does_not_wait_for_its_end() -> None:
+    process = EspeakProcess()
+    left = process.speak(Utterance(LONG * 20))
+    await anext(left)  # and nobody reads on
+    await process.aclose()
+    assert process.pid is None
+    with pytest.raises(EspeakError, match="closed"):
+        async for _ in left:
+            pass
+
+
+async def test_closing_while_it_starts_leaves_no_process() -> None:
+    process = EspeakProcess()
+    start = asyncio.create_task(process.start())
+    await asyncio.sleep(0)
+    await process.aclose()
+    with pytest.raises(EspeakError, match="closed"):
+        await start
+    assert process.pid is None
+
+
 async def test_the_child_ends_when_its_parent_is_killed() -> None:
     program = (
         "import asyncio, os, signal\n"
@@ -185,10 +206,11 @@ async def test_a_process_that_cannot_start_is_a_named_error() -> None:
         await process.aclose()
 
 
-async def test_a_process_that_dies_on_every_sentence_is_given_up() -> None:
+@pytest.mark.parametrize("then", ["input()", "sys.stdin.read()"], ids=["dies", "hangs"])
+async def test_a_process_that_gives_no_sentence_is_given_up(then: str) -> None:
     ready = espeak_child.HEADER.pack(0, espeak_child.READY, 5) + b"22050"
-    dies = f"import sys; sys.stdout.buffer.write({ready!r}); sys.stdout.flush(); input()"
-    process = EspeakProcess([sys.executable, "-c", dies])
+    program = f"import sys; sys.stdout.buffer.write({ready!r}); sys.stdout.flush(); {then}"
+    process = EspeakProcess([sys.executable, "-c", program], stall_timeout_s=0.2)
     with pytest.raises(EspeakError, match="3 times"):
         async for _ in process.speak(Utterance("Hello.")):
             pytest.fail("it has no audio to give")
