@@ -107,11 +107,8 @@ class MoveTurn:
 
 
 def default_reply(interview: Interview, at: float, scripted: Scripted) -> Reply:
-    """The machine's own move, with a stock acknowledgement where it goes on."""
-    move = interview.default(at)
-    if isinstance(move, NextQuestion) and not move.acknowledgement:
-        move = NextQuestion(acknowledgement=interview.stock("acknowledgement"))
-    return interview.reply(move, at, scripted=scripted)
+    """The machine's own move."""
+    return interview.reply(interview.default(at), at, scripted=scripted)
 
 
 class _Attempt:
@@ -120,9 +117,11 @@ class _Attempt:
     def __init__(self, interview: Interview, at: float) -> None:
         self._interview = interview
         self._at = at
-        settled = interview.settled
+        settled, question = interview.settled, interview.open_question
         self._turn_id = settled.turn_id if settled else interview.turn_id
         self._heard = settled.text if settled else interview.heard_text
+        if question is not None:  # what was said of the question before may be named as well
+            self._heard = f"{interview.answer_text(question.id)}\n{self._heard}"
         self._name = ""
         self._words = ""
         self._move: Move | None = None

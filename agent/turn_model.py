@@ -191,7 +191,7 @@ class TurnModel:
         except StopAsyncIteration:
             return
         except (TimeoutError, openai.APITimeoutError) as error:
-            raise ModelStalled(f"nothing came in time; {reading.so_far}") from error
+            raise ModelStalled(f"stalled: nothing came in time; {reading.so_far}") from error
         except openai.APIStatusError as error:
             raise ModelUnavailable(f"the model's server answered {error.status_code}") from error
         except (openai.OpenAIError, httpx.HTTPError) as error:

@@ -179,14 +179,13 @@ _RESULT = re.compile(
 
 
 def _is_needed(probe_id: str, at: Situation) -> bool:
-    """Whether the answer lacks what a probe asks for."""
+    """Whether the answer lacks what a probe asks for, beyond the question itself."""
     if probe_id == FREE_PROBE:
         return False
-    if content(at.outline.get(probe_id, "")) & content(at.answer):
+    sought = content(at.outline.get(probe_id, "")) - content(at.question)
+    if sought & content(at.answer):
         return False
-    if at.triggers.get(probe_id) == "missing_result":
-        return not _RESULT.search(at.answer)
-    return _length(at.answer) < SHORT_ANSWER
+    return at.triggers.get(probe_id) != "missing_result" or not _RESULT.search(at.answer)
 
 
 def _length(text: str) -> int:
@@ -213,9 +212,16 @@ def _best_answer(at: Situation) -> str:
 
 
 _ACKNOWLEDGEMENTS = {
-    "en": ("Thank you, you mentioned {}.", "Okay, you spoke about {}.", "I see, {}. Thank you"),
-    "zh": ("好的，您提到{}。", "明白，您说到{}。", "谢谢，{}，记下了。"),
+    "en": ("Thank you, you mentioned {}.", "Okay, you spoke about {}."),
+    "zh": ("好的，您提到{}。", "明白，您说到{}。"),
 }
+_IDLE = frozenset(
+    """after again always because before both could every everyone first free many once other people
+    something thank thanks then there things think time usually when while""".split()  # noqa: SIM905
+)
+_BETWEEN_ZH = re.compile(
+    r"[的了是在和与把我们您你有也都会很从到对里上下一个这那为因所以但于被每]|只有|时候"
+)
 
 
 def _acknowledgement(at: Situation, chance: random.Random) -> str:
@@ -223,7 +229,7 @@ def _acknowledgement(at: Situation, chance: random.Random) -> str:
     language: Any = at.language
     if _length(at.answer) < SHORT_ANSWER // 2:
         return ""
-    template = chance.choice(_ACKNOWLEDGEMENTS[at.language][:2])
+    template = chance.choice(_ACKNOWLEDGEMENTS[at.language])
     for word in _telling_words(at):
         sentence = template.format(word)
         if check_acknowledgement(sentence, at.answer, language) is None:
@@ -232,14 +238,19 @@ def _acknowledgement(at: Situation, chance: random.Random) -> str:
 
 
 def _telling_words(at: Situation) -> Iterator[str]:
-    """The candidate's own words of weight, longest first, those of the question last."""
-    asked = content(at.question)
+    """The candidate's own words of weight: names first, then the longest; the question's last."""
     if at.language == "zh":
-        runs = re.findall(r"[A-Za-z+#]{2,}|[\u3400-\u9fff]{2,8}", at.answer)
-        found = sorted(runs, key=lambda run: (bool(content(run) & asked), -len(run)))
+        names = re.findall(r"[A-Za-z][A-Za-z+#]+", at.answer)
+        runs = [
+            run
+            for part in re.findall(r"[\u3400-\u9fff]+", at.answer)
+            for run in _BETWEEN_ZH.split(part)
+            if 2 <= len(run) <= 6
+        ]
+        found = [*names, *sorted(runs, key=len, reverse=True)]
     else:
-        found = sorted(
-            (w for w in re.findall(r"[A-Za-z][A-Za-z+#-]{3,}", at.answer) if content(w)),
-            key=lambda word: (bool(content(word) & asked), not word[0].isupper(), -len(word)),
-        )
-    yield from dict.fromkeys(found)
+        inside = re.findall(r"(?<![.!?] )(?<!^)(?<!\bto )\b[A-Za-z][A-Za-z+#-]{4,}", at.answer)
+        found = [word for word in inside if word.lower() not in _IDLE and content(word)]
+        found.sort(key=lambda word: (not word[0].isupper(), -len(word)))
+    asked = content(at.question)
+    yield from dict.fromkeys(sorted(found, key=lambda word: bool(content(word) & asked)))
