@@ -44,6 +44,8 @@ class Journal:
         on_fenced: Callable[[], None] = lambda: None,
     ) -> None:
         self.interview = interview
+        self.on_added: Callable[[Sequence[Event]], None] = lambda events: None
+        """Told of each event that was applied; the model's conversation grows by it."""
         self.fenced = False
         self.failing_since: float | None = None
         """Loop time of the first of the writes that fail now; None while all is well."""
@@ -74,6 +76,7 @@ class Journal:
                 continue
             self._waiting.append(event)
             self._added += 1
+            self.on_added((event,))
         self._wake.set()
 
     async def committed(self) -> None:
