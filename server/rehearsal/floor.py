@@ -36,6 +36,8 @@ class Floor:
         """What the interviewer has said since the candidate last acted."""
         self.speaking_since: float | None = None
         """When the line that is now being said began."""
+        self.line_question: str | None = None
+        """The question that this line asks."""
         self.ended = False
         self.closing = False
         """The closing line has begun."""
@@ -90,8 +92,8 @@ class Floor:
             self.speaking_since = None
 
     def _line(self, text: str, *, final: bool, at: float) -> None:
-        if found := self._question(text):
-            self.question_id = found
+        self.line_question = self._question(text)
+        self.question_id = self.line_question or self.question_id
         self.closing = self.closing or _begins(self._closing_line, plain(text))
         if final:
             self.lines.append(text)

@@ -148,6 +148,10 @@ class Performance:
         self._played[question_id or ""] += 1
         return turn
 
+    def remaining(self) -> Iterator[Turn]:
+        for key, turns in self.script.answers.items():
+            yield from turns[self._played[key] :]
+
     def left(self) -> list[str]:
         """Questions with turns not yet played."""
         return [key for key, turns in self.script.answers.items() if self._played[key] < len(turns)]
