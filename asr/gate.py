@@ -2,9 +2,9 @@
 
 LiveKit ends a turn once its detector has answered and a delay has passed, whatever the recogniser
 still has in hand; a late segment would then become a second turn. This wraps the detector: its
-answer is given when the model has answered *and* the STT has nothing open, in recognition or without
-a final *and* the session has taken the final in. `extra_hold` may ask for more silence still, after
-"let me think".
+answer is given when the model has answered *and* the STT has nothing open, in recognition or
+without a final *and* the session has taken the final in. `extra_hold` may ask for more silence
+still, after "let me think".
 """
 
 import asyncio

@@ -194,56 +194,56 @@ def _listing(source: str, repository: str, revision: str | None) -> list[RemoteF
 
 
 def _hub_listing(endpoint: str, repository: str, revision: str | None) -> list[RemoteFile]:
-    # Imported here: it takes most of a second, and only fetching needs it.
-    import httpx
-    from huggingface_hub import HfApi, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-
     endpoint = endpoint.rstrip("/")
+    at = f"/revision/{quote(revision, safe='')}" if revision else ""
+    info = _get_json(f"{endpoint}/api/models/{repository}{at}", {"blobs": "true"}, repository)
     try:
-        info = HfApi(endpoint=endpoint).model_info(
-            repository, revision=revision, files_metadata=True, timeout=30
-        )
-    except RepositoryNotFoundError as e:
-        raise FetchFailed(f"{endpoint} has no model {repository}.") from e
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as e:
-        raise FetchFailed(f"Cannot list {repository} at {endpoint}: {e}") from e
-    return [
-        RemoteFile(
-            path=f.rfilename,
-            url=hf_hub_url(repository, f.rfilename, revision=info.sha, endpoint=endpoint),
-            size=f.size or 0,
-            sha256=f.lfs.sha256 if f.lfs else None,
-        )
-        for f in info.siblings or []
-    ]
+        base = f"{endpoint}/{repository}/resolve/{info['sha']}"
+        return [
+            RemoteFile(
+                path=row["rfilename"],
+                url=f"{base}/{quote(row['rfilename'])}",
+                size=row["size"],
+                sha256=(row.get("lfs") or {}).get("sha256"),
+            )
+            for row in info["siblings"]
+        ]
+    except (KeyError, TypeError) as e:
+        raise FetchFailed(f"{endpoint} does not answer as a model hub does: {e}") from e
 
 
 def _modelscope_listing(endpoint: str, repository: str, revision: str | None) -> list[RemoteFile]:
-    import httpx
-
     base = f"{endpoint.rstrip('/')}/api/v1/models/{repository}/repo"
     branch = revision or "master"
+    query = {"Revision": branch, "Recursive": "true"}
+    info = _get_json(f"{base}/files", query, repository)
+    at = f"{base}?Revision={quote(branch, safe='')}"
     try:
-        reply = httpx.get(
-            f"{base}/files", params={"Revision": branch, "Recursive": "true"}, timeout=30
-        )
-        if reply.status_code == 404:
-            raise FetchFailed(f"{endpoint} has no model {repository}.")
+        return [
+            RemoteFile(
+                path=row["Path"],
+                url=f"{at}&FilePath={quote(row['Path'], safe='')}",
+                size=row["Size"],
+                sha256=row.get("Sha256") or None,
+            )
+            for row in info["Data"]["Files"]
+            if row.get("Type") == "blob"
+        ]
+    except (KeyError, TypeError) as e:
+        raise FetchFailed(f"{endpoint} does not answer as ModelScope does: {e}") from e
+
+
+def _get_json(url: str, query: dict[str, str], repository: str) -> Any:
+    import httpx  # here, since only fetching needs it
+
+    try:
+        reply = httpx.get(url, params=query, follow_redirects=True, timeout=30)
+        if reply.status_code in (401, 404):  # the hub says 401 for what does not exist
+            raise FetchFailed(f"{reply.url.host} has no model {repository}.")
         reply.raise_for_status()
-        rows = reply.json()["Data"]["Files"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as e:
-        raise FetchFailed(f"Cannot list {repository} at {endpoint}: {e}") from e
-    return [
-        RemoteFile(
-            path=row["Path"],
-            url=f"{base}?Revision={quote(branch, safe='')}&FilePath={quote(row['Path'], safe='')}",
-            size=row["Size"],
-            sha256=row.get("Sha256") or None,
-        )
-        for row in rows
-        if row.get("Type") == "blob"
-    ]
+        return reply.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as e:
+        raise FetchFailed(f"Cannot list {repository} at {url}: {e}") from e
 
 
 def _check_listing(files: Iterable[RemoteFile], repository: str, source: str) -> None:

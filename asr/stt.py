@@ -65,8 +65,16 @@ class _Inline(Executor):
 
 
 def on_device_vad() -> vad.VAD:
-    """LiveKit's, for windows and probabilities only: the segmenter decides."""
-    return inference.VAD(executor=_Inline(), max_buffered_speech=1.0, prefix_padding_duration=0.0)
+    """LiveKit's, for the probability of each window; what is speech the segmenter decides.
+
+    With a threshold that no probability reaches, it gathers no audio of its own.
+    """
+    return inference.VAD(
+        executor=_Inline(),
+        activation_threshold=1.1,
+        max_buffered_speech=1.0,
+        prefix_padding_duration=0.0,
+    )
 
 
 class WhisperSTT(stt.STT):
