@@ -58,12 +58,19 @@ class Course:
     ended: ev.EndReason | None = None
     moves: dict[str, str] = field(default_factory=dict)
     """The move that answered each turn."""
+    heard_s: dict[str, float] = field(default_factory=dict)
+    """Seconds of recognised speech by turn."""
+    lost_s: dict[str, float] = field(default_factory=dict)
+    """Seconds of speech by turn that could not be recognised."""
 
 
 def course_of(events: Iterable[ev.Event]) -> Course:
     course = Course()
     for event in events:
         match event:
+            case ev.SegmentHeard(turn_id=turn, verdict=verdict) if verdict != "dropped":
+                seconds = course.lost_s if verdict == "failed" else course.heard_s
+                seconds[turn] = seconds.get(turn, 0.0) + max(event.t1 - event.t0, 0.0)
             case ev.QuestionAsked(question_id=asked):
                 course.asked.append(asked)
                 course.open = asked
@@ -135,6 +142,9 @@ def _state(
         return "declined", "declined"
     if not any(words_in(one.text) for one in answer):
         return "not_scorable", "no_words"
+    lost = sum(course.lost_s.get(one.id, 0.0) for one in answer)
+    if lost > sum(course.heard_s.get(one.id, 0.0) for one in answer):
+        return "not_scorable", "lost_speech"
     if confidence is not None and confidence < MIN_CONFIDENCE:
         return "not_scorable", "low_confidence"
     if course.open == question_id:

@@ -12,11 +12,12 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judged_interviews import OUTAGE, PYTHON, a_plan
+from judged_interviews import OUTAGE, PYTHON, a_plan, a_whole_interview, utterances
 from openai import AsyncOpenAI
 
+from agent.answers import to_grade
 from agent.grades import QuestionGrade, Tally, answer_hash, checks_of
-from agent.grading import MAX_ANSWER, Grader, parse_answer, response_schema
+from agent.grading import MAX_ANSWER, Grader, grade_all, parse_answer, response_schema
 
 PLAN = a_plan()
 QUESTION = PLAN.question("python")
@@ -343,6 +344,21 @@ async def test_one_endless_utterance_is_cut_and_its_beginning_judged() -> None:
     assert made.judged_in_part
     assert len(user_message(server)) < 2 * MAX_ANSWER
     assert met(made)["daily"] == "yes"
+
+
+async def test_all_that_is_due_is_graded_and_kept_as_it_comes() -> None:
+    log = a_whole_interview(PLAN).events
+    due = to_grade(PLAN, log, utterances(log), {})
+    kept: list[QuestionGrade] = []
+
+    async def keep(grade: QuestionGrade) -> None:
+        kept.append(grade)
+
+    async with grading(Server(GOOD)) as grader:
+        grades = await grade_all(grader, PLAN, due, keep=keep)
+    assert set(grades) == {"python", "outage", "thesis"}
+    assert {grade.question_id: grade for grade in kept} == grades
+    assert to_grade(PLAN, log, utterances(log), grades) == ()
 
 
 async def test_a_grade_survives_storage() -> None:

@@ -180,6 +180,14 @@ def test_words_that_only_ask_for_a_repeat_are_no_answer() -> None:
     assert (python.state, python.ratings.technical_skill.score) == ("not_scorable", None)
 
 
+def test_an_answer_that_was_mostly_lost_is_not_scorable() -> None:
+    log = Log(PLAN).begin().ask("python").segment("I used Python.")
+    log.segment("one two three four five six", verdict="failed").settle().ask("outage").end()
+    made = report(log)
+    assert answer_to(made, "python").state == "not_scorable"
+    assert made.audio_quality.failed_segments == 1
+
+
 def test_evidence_is_dated_by_words_from_the_start_of_the_call() -> None:
     log = a_whole_interview(PLAN)
     said = next(u for u in utterances(log.events) if u.text == OUTAGE)
