@@ -1,1 +1,1 @@
-"""The application: web, media, storage, jobs and the command line. The only place where parts meet."""
+"""The application: web, media, storage, jobs, command line. The only place where parts meet."""
