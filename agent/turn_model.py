@@ -16,7 +16,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import httpx
 import openai
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDelta
@@ -31,6 +30,9 @@ T = TypeVar("T")
 
 MAX_ARGUMENT_CHARACTERS = 4000
 """More than any move can need; a runaway model is cut off here."""
+
+FIGURES_S = 0.3
+"""How long the call's figures are waited for once the move is whole."""
 
 
 class TurnFailed(Exception):
@@ -186,15 +188,19 @@ class TurnModel:
             opening = self._open(messages, fields)
             async with await countdown.wait(opening, first=True) as stream:
                 chunks = aiter(stream)
-                while True:
+                while not reading.whole:
                     yield await countdown.wait(anext(chunks), first=not reading.begun)
+                async with asyncio.timeout(FIGURES_S):
+                    figures = [chunk async for chunk in chunks]
+                for chunk in figures:
+                    yield chunk
         except StopAsyncIteration:
             return
         except (TimeoutError, openai.APITimeoutError) as error:
             raise ModelStalled(f"stalled: nothing came in time; {reading.so_far}") from error
         except openai.APIStatusError as error:
             raise ModelUnavailable(f"the model's server answered {error.status_code}") from error
-        except (openai.OpenAIError, httpx.HTTPError) as error:
+        except openai.OpenAIError as error:
             kind = type(error).__name__
             raise ModelUnavailable(
                 f"the model's server broke off ({kind}); {reading.so_far}"

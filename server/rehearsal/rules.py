@@ -220,7 +220,7 @@ _IDLE = frozenset(
     something thank thanks then there things think time usually when while""".split()  # noqa: SIM905
 )
 _BETWEEN_ZH = re.compile(
-    r"[的了是在和与把我们您你有也都会很从到对里上下一个这那为因所以但于被每]|只有|时候"
+    r"只有|时候|最后|大家|现在|每天|谢谢|[的了是在和与把我们您你有也都会很从到对里上下一个这那为因所以但于被每]"
 )
 
 
@@ -249,7 +249,7 @@ def _telling_words(at: Situation) -> Iterator[str]:
         ]
         found = [*names, *sorted(runs, key=len, reverse=True)]
     else:
-        inside = re.findall(r"(?<![.!?] )(?<!^)(?<!\bto )\b[A-Za-z][A-Za-z+#-]{4,}", at.answer)
+        inside = re.findall(r"(?<![.!?] )(?<!^)(?<!\b[Tt]o )\b[A-Za-z][A-Za-z+#-]{4,}", at.answer)
         found = [word for word in inside if word.lower() not in _IDLE and content(word)]
         found.sort(key=lambda word: (not word[0].isupper(), -len(word)))
     asked = content(at.question)
