@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from server.media import ice
 from server.media.ice import IceSettings
 from server.media.outgoing import FRAME, SAMPLE_RATE, OutgoingTrack
-from server.media.peer import CHANNEL, codec_preferences
+from server.media.peer import CHANNEL, close_connection, codec_preferences
 from server.media.receiver import EarReceiver, Hearing, install
 from server.media.resample import Resampler
 
@@ -110,9 +110,9 @@ class CallClient:
     async def close(self) -> None:
         self._ear.close()
         self._track.stop()
-        await self._connection.close()
         if not self._up.done():
             self._up.cancel()
+        await close_connection(self._connection)
         self.hush()
 
     def _next_frame(self, at: float) -> Pcm | None:

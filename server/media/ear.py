@@ -199,11 +199,18 @@ class Ear:
     def end(self) -> None:
         """The stream is over: nothing is waited for any more."""
         self._ended = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Release what is held; silence after the last packet was no one's."""
+        self._release(now=float("inf"))
+        self.counters.inserted += self._filled
+        self._filled = 0
 
     def _restart(self, ssrc: int) -> None:
         if self._ssrc is not None:
             self.counters.restarts += 1
-            self._release(now=float("inf"))
+            self._let_go()
         self._ssrc = ssrc
         self._forget()
 
@@ -236,7 +243,7 @@ class Ear:
         if before is None or (before[0] + 1) & 0xFFFF != seq:
             self.counters.dropped += before is not None
             return
-        self._release(now=float("inf"))
+        self._let_go()
         self.counters.restarts += 1
         self._forget()
         self._begin(before[0], before[1])

@@ -47,19 +47,20 @@ class Decoder:
 
     def __init__(self) -> None:
         self._last: Pcm = np.zeros(160, np.int16)
+        self._gain = 1.0
 
     def samples(self, payload: bytes) -> int:
         return len(payload)
 
     def decode(self, payload: bytes) -> Pcm:
-        self._last = decode(payload)
+        self._last, self._gain = decode(payload), 1.0
         return self._last
 
     def conceal(self, samples: int, next_payload: bytes | None = None) -> Pcm:
         del next_payload  # carries no copy of what was lost
-        fade = np.linspace(0.9, 0.3, samples)
+        fade = np.linspace(self._gain, self._gain * 0.4, samples)
+        self._gain *= 0.4
         made: Pcm = (np.resize(self._last, samples) * fade).astype(np.int16)
-        self._last = made[-160:]
         return made
 
     def recovers(self, next_payload: bytes | None) -> bool:

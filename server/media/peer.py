@@ -8,9 +8,11 @@ checked before aiortc sees it, since aiortc parses with assertions.
 from __future__ import annotations
 
 import asyncio
+import inspect
+import ipaddress
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from aiortc import (
@@ -20,6 +22,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.codecs import get_capabilities
+from aiortc.sdp import DIRECTIONS, SessionDescription
 
 from server.media import ice
 from server.media.errors import BadOffer, MediaError
@@ -30,6 +33,7 @@ from server.media.receiver import EarReceiver, Hearing, Listener, install
 logger = logging.getLogger(__name__)
 
 MAX_OFFER = 64 * 1024
+MAX_CANDIDATES = 40
 MAX_MESSAGE = 16 * 1024
 MAX_UNSENT = 256 * 1024
 CHANNEL = "viva"
@@ -160,17 +164,17 @@ class Peer:
         transceiver.setCodecPreferences(codec_preferences(self._codecs))
         try:
             await connection.setRemoteDescription(offer)
-        except MediaError:
-            raise
+            self.codec = _settle(transceiver)
+            self.track.use(self.codec)
+            self._ear = EarReceiver(self.codec, self._heard)
+            install(transceiver.receiver, self._ear)
+            ice.prepare(connection, self._settings)
+            await connection.setLocalDescription(await connection.createAnswer())
+        except (MediaError, OSError):
+            raise  # ours, or this machine's: not the offer's fault
         except Exception as error:
-            # aiortc answers a hostile description with whatever its parser trips over.
+            # aiortc answers a hostile description with whatever it trips over.
             raise BadOffer(f"the offer cannot be used: {error or type(error).__name__}") from error
-        self.codec = _settle(transceiver)
-        self.track.use(self.codec)
-        self._ear = EarReceiver(self.codec, self._heard)
-        install(transceiver.receiver, self._ear)
-        ice.prepare(connection, self._settings)
-        await connection.setLocalDescription(await connection.createAnswer())
         self._watch()
         sdp: str = connection.localDescription.sdp
         return sdp
@@ -213,7 +217,7 @@ class Peer:
         if self._ear is not None:
             self._ear.close()
         self.track.stop()
-        await self._connection.close()
+        await close_connection(self._connection)
         _call(self._on_closed)
 
     # The data channel.
@@ -239,6 +243,27 @@ class Peer:
         _call(self._on_message, message)
 
 
+async def close_connection(connection: RTCPeerConnection) -> None:
+    """Close, ending first what aiortc does to connect.
+
+    aiortc neither awaits nor cancels those tasks: one that is a step behind would start senders,
+    receivers and a thread on the closed connection, which nobody would ever stop.
+    """
+    connecting = [task for task in asyncio.all_tasks() if _connects(task, connection)]
+    for task in connecting:
+        task.cancel()
+    await asyncio.gather(*connecting, return_exceptions=True)
+    await connection.close()
+
+
+def _connects(task: asyncio.Task[Any], connection: RTCPeerConnection) -> bool:
+    coroutine = task.get_coro()
+    if not inspect.iscoroutine(coroutine) or coroutine.cr_frame is None:
+        return False
+    named = coroutine.__qualname__ == "RTCPeerConnection.__connect"
+    return named and coroutine.cr_frame.f_locals.get("self") is connection
+
+
 def check_offer(sdp: str, type: str) -> RTCSessionDescription:
     """The offer as aiortc may have it, or `BadOffer` with a sentence that says what is wrong."""
     if type != "offer":
@@ -255,7 +280,40 @@ def check_offer(sdp: str, type: str) -> RTCSessionDescription:
         raise BadOffer("the offer has more than one audio or data section")
     if set(kinds) - {"audio", "application"}:
         raise BadOffer("the offer has sections other than audio and data")
-    return RTCSessionDescription(sdp="\r\n".join(filter(_usable, lines)) + "\r\n", type="offer")
+    offer = "\r\n".join(_few_candidates(filter(_usable, lines))) + "\r\n"
+    _check_sections(offer)
+    return RTCSessionDescription(sdp=_directed(offer), type="offer")
+
+
+def _directed(sdp: str) -> str:
+    """Say the default direction where the offer leaves it out, since aiortc knows no default."""
+    head, audio = sdp.split("\r\nm=audio", 1)
+    audio, *rest = audio.split("\r\nm=", 1)
+    if not any(line.removeprefix("a=") in DIRECTIONS for line in audio.split("\r\n")):
+        audio = audio.removesuffix("\r\n") + "\r\na=sendrecv" + ("" if rest else "\r\n")
+    return "\r\nm=".join([head + "\r\nm=audio" + audio, *rest])
+
+
+def _check_sections(sdp: str) -> None:
+    try:
+        description = SessionDescription.parse(sdp)
+    except Exception as error:
+        # The parser's answer to a hostile text is whatever it trips over, assertions included.
+        raise BadOffer("the session description is malformed") from error
+    for media in description.media:
+        if media.dtls is None or not media.dtls.fingerprints:
+            # aiortc would find out after its answer, in a task of its own.
+            raise BadOffer(f"the offer's {media.kind} is not encrypted (no DTLS fingerprint)")
+
+
+def _few_candidates(lines: Iterable[str]) -> Iterator[str]:
+    """Each candidate makes us send to an address that a stranger chose."""
+    left = MAX_CANDIDATES
+    for line in lines:
+        if line.startswith("a=candidate:"):
+            left -= 1
+        if left >= 0 or not line.startswith("a=candidate:"):
+            yield line
 
 
 def _usable(line: str) -> bool:
@@ -270,7 +328,13 @@ def _usable(line: str) -> bool:
     if not line.startswith("a=candidate:"):
         return True
     fields = line.split()
-    return len(fields) > 4 and not fields[4].endswith(".local") and fields[2].lower() == "udp"
+    if len(fields) < 8 or fields[2].lower() != "udp":
+        return False
+    try:
+        ipaddress.ip_address(fields[4])
+    except ValueError:
+        return False
+    return True
 
 
 def codec_preferences(codecs: Sequence[str]) -> list[Any]:
