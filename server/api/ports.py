@@ -80,6 +80,10 @@ class Host(Protocol):
     async def hang_up(self, interview_id: str) -> None:
         """The candidate ends the interview for good. Raises `NotLive`."""
 
+    async def drop(self, interview_id: str) -> None:
+        """End the call, if there is one, and leave the interview as it is: its invite was revoked
+        or its words are to be erased. When this returns the call writes and records no more."""
+
     def subscribe(self, interview_id: str) -> AsyncIterator[dict[str, Any]]:
         """Messages from now on, the last known state first."""
 

@@ -1,0 +1,183 @@
+"""The operator's routes: interviews are made, read, taken back and erased with the API key."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import FileResponse, Response
+from pydantic import ValidationError
+
+from agent.plan import Plan
+from server.api.errors import ApiError
+from server.api.models import (
+    EventAnswer,
+    EventList,
+    InterviewAnswer,
+    InterviewCreatedAnswer,
+    InterviewDetail,
+    InterviewList,
+    InviteIssued,
+    InviteState,
+    NewInterview,
+    ReportQueued,
+    Revoked,
+    TranscriptAnswer,
+)
+from server.api.parts import Parts, WithParts, operator
+from server.api.transcripts import transcript
+from server.store import Status, UnknownPlan
+
+router = APIRouter(prefix="/api/interviews", tags=["operator"], dependencies=[Depends(operator)])
+DAY_S = 86_400
+AUDIO_TYPES = {".ogg": "audio/ogg", ".wav": "audio/wav"}
+
+
+@router.post("", status_code=201)
+async def create_interview(new: NewInterview, parts: WithParts) -> InterviewCreatedAnswer:
+    """Make an interview and the first invite to it."""
+    await parts.check_space()
+    plan = await _plan(new, parts)
+    record = await parts.store.create_interview(
+        plan,
+        candidate_name=new.candidate_name,
+        time_factor=plan.policy.extra_time_factor if new.extra_time else 1.0,
+    )
+    issued = await _issue(parts, record.interview_id, new.valid_days)
+    return InterviewCreatedAnswer(plan_hash=record.plan_hash, **issued.model_dump())
+
+
+@router.get("")
+async def list_interviews(
+    parts: WithParts,
+    status: Status | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> InterviewList:
+    """Newest first."""
+    found, total = await parts.store.list_interviews(status=status, limit=limit, offset=offset)
+    return InterviewList(total=total, interviews=[InterviewAnswer.of(one) for one in found])
+
+
+@router.get("/{interview_id}")
+async def read_interview(interview_id: str, parts: WithParts) -> InterviewDetail:
+    record = await parts.store.interview(interview_id)
+    report = await parts.store.report(interview_id)
+    chain = await parts.store.verify_chain(interview_id)
+    return InterviewDetail(
+        **InterviewAnswer.of(record).model_dump(),
+        invites=[
+            InviteState(**{name: getattr(one, name) for name in InviteState.model_fields})
+            for one in await parts.store.invites(interview_id)
+        ],
+        report_revision=report.revision if report else None,
+        chain_ok=chain.ok,
+    )
+
+
+@router.get("/{interview_id}/report", response_class=Response)
+async def read_report(
+    interview_id: str, parts: WithParts, revision: Annotated[int | None, Query(ge=1)] = None
+) -> Response:
+    """The report as JSON (`viva report schema` prints its schema): the newest, or the revision
+    asked for.
+    """
+    await parts.store.interview(interview_id)
+    report = await parts.store.report(interview_id, revision)
+    if report is None:
+        raise ApiError(404, "no_report", "There is no report yet: it follows the interview's end.")
+    return Response(report.json, media_type="application/json")
+
+
+@router.post("/{interview_id}/report", status_code=202)
+async def grade_again(interview_id: str, parts: WithParts) -> ReportQueued:
+    """Ask for a new revision of the report; earlier ones stay."""
+    if (await parts.store.interview(interview_id)).status != "ended":
+        raise ApiError(409, "not_ended", "The report follows the interview's end.")
+    return ReportQueued(revision=await parts.store.enqueue_report(interview_id))
+
+
+@router.get("/{interview_id}/transcript")
+async def read_transcript(interview_id: str, parts: WithParts) -> TranscriptAnswer:
+    return await transcript(parts.store, interview_id)
+
+
+@router.get("/{interview_id}/audio", response_class=FileResponse)
+async def read_audio(interview_id: str, parts: WithParts) -> FileResponse:
+    """The recording: the candidate on the left, the interviewer on the right."""
+    await parts.store.interview(interview_id)
+    file = await parts.recordings.audio(interview_id)
+    if file is None:
+        raise ApiError(404, "no_audio", "Nothing was recorded in this interview.")
+    safe = re.sub(r"[^A-Za-z0-9_-]", "", interview_id)
+    kind = AUDIO_TYPES.get(file.suffix, "application/octet-stream")
+    return FileResponse(file, media_type=kind, filename=f"interview-{safe}{file.suffix}")
+
+
+@router.get("/{interview_id}/events")
+async def read_events(
+    interview_id: str, parts: WithParts, after: Annotated[int, Query(ge=0)] = 0
+) -> EventList:
+    """The event log from the one after `after`, each with its link of the hash chain."""
+    stored = await parts.store.events(interview_id, after)
+    return EventList(
+        events=[
+            EventAnswer(seq=one.seq, hash=one.hash, epoch=one.epoch, event=one.event.model_dump())
+            for one in stored
+        ]
+    )
+
+
+@router.post("/{interview_id}/invites", status_code=201)
+async def invite_again(interview_id: str, parts: WithParts) -> InviteIssued:
+    """One more invite to the same interview, for a link that was lost or has expired."""
+    return await _issue(parts, interview_id, None)
+
+
+@router.post("/{interview_id}/revoke")
+async def revoke(interview_id: str, parts: WithParts) -> Revoked:
+    """Take back every invite; a call that goes on ends at once, and what was said is kept."""
+    count = await parts.invites.revoke(interview_id)
+    await parts.host.drop(interview_id)
+    return Revoked(revoked=count)
+
+
+@router.delete("/{interview_id}", status_code=204, response_class=Response)
+async def erase(interview_id: str, parts: WithParts) -> Response:
+    """Erase every word, the report and the audio. The log's skeleton stays: what happened when, no
+    words.
+    """
+    await parts.store.interview(interview_id)
+    await parts.host.drop(interview_id)
+    await parts.store.erase(interview_id)
+    await parts.recordings.erase(interview_id)
+    return Response(status_code=204)
+
+
+async def _plan(new: NewInterview, parts: Parts) -> Plan:
+    if (new.plan is None) == (new.plan_hash is None):
+        raise ApiError(422, "invalid", "Give either plan or plan_hash.")
+    if new.plan_hash:
+        try:
+            return await parts.store.plan(new.plan_hash)
+        except UnknownPlan:
+            raise ApiError(404, "no_plan", "No plan has this hash; send the plan.") from None
+    try:
+        return Plan.model_validate(new.plan)
+    except ValidationError as error:
+        problems = [
+            {"where": ".".join(str(part) for part in e["loc"]), "text": e["msg"]}
+            for e in error.errors()[:50]
+        ]
+        text = f"The plan does not hold: {problems[0]['where']}: {problems[0]['text']}"
+        raise ApiError(422, "bad_plan", text, problems=problems) from None
+
+
+async def _issue(parts: Parts, interview_id: str, days: float | None) -> InviteIssued:
+    issued = await parts.invites.issue(interview_id, (days or parts.settings.invite_days) * DAY_S)
+    # After the `#`, so that the token is in no server's log and no referrer.
+    url = f"{parts.settings.base_url}/call#{issued.token}"
+    return InviteIssued(
+        interview_id=interview_id, token=issued.token, url=url, expires_at=issued.expires_at
+    )

@@ -1,0 +1,84 @@
+"""The web application: routes around the parts it is given. It starts nothing and configures
+nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from server.api import candidate, errors, operator, socket, status
+from server.api.keys import OperatorKey
+from server.api.limits import MAX_FRAME, BodyLimit, SecurityHeaders
+from server.api.parts import Parts, free_bytes
+from server.api.ports import Host, Recordings
+from server.invites import Invites
+from server.settings import Settings
+from server.store import Store
+
+DESCRIPTION = (
+    "Candidates send their invite's token, operators the API key, each as a Bearer token. A call is"
+    " joined by POST /api/call/offer and steered over the WebSocket /api/call/socket, described in"
+    " docs/api.md."
+)
+
+
+def create_app(
+    store: Store,
+    host: Host,
+    settings: Settings,
+    *,
+    recordings: Recordings,
+    key: OperatorKey,
+    invites: Invites | None = None,
+    free: Callable[[], int] | None = None,
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
+    """The application over these parts; whoever made them starts and stops them."""
+    app = FastAPI(
+        title="Viva",
+        version=status.code_version(),
+        description=DESCRIPTION,
+        # FastAPI's own pages load their scripts from a third party.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.parts = Parts(
+        store=store,
+        host=host,
+        settings=settings,
+        invites=invites or Invites(store),
+        recordings=recordings,
+        key=key,
+        free_bytes=free or (lambda: free_bytes(settings)),
+        clock=clock,
+    )
+    app.state.sockets = socket.Sockets()
+    errors.install(app)
+    for router in (status.router, candidate.router, socket.router, operator.router):
+        app.include_router(router)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders, https=settings.base_url.startswith("https:"))
+    return app
+
+
+def uvicorn_options(settings: Settings) -> dict[str, object]:
+    """How uvicorn must be run for the bounds of this application to hold."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "ssl_certfile": settings.tls_cert,
+        "ssl_keyfile": settings.tls_key,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": settings.trusted_proxies or None,
+        "ws": "websockets-sansio",
+        "ws_max_size": MAX_FRAME,
+        # A small compressed frame must not unfold into a huge one.
+        "ws_per_message_deflate": False,
+        "h11_max_incomplete_event_size": 64 << 10,
+        "server_header": False,
+        "access_log": False,  # paths carry interview ids, and every call would write many lines
+        "log_config": None,
+    }
