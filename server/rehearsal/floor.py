@@ -70,7 +70,8 @@ class Floor:
         """A new connection: whatever the interviewer says first is a reply."""
         self.acted()
         self.state = "connecting"
-        self._listening_since = None
+        self.closing = False
+        self.line_question = self.speaking_since = self._listening_since = None
 
     def mine(self, at: float) -> bool:
         return (

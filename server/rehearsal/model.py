@@ -189,8 +189,8 @@ async def _events(body: Json, said: Answer) -> AsyncIterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def create_app(faults: Faults = REHEARSAL, *, seed: int = 0) -> Starlette:
-    """The stand-in as an ASGI application."""
+def create_app(faults: Faults = REHEARSAL, *, seed: int = 0, delay_s: float = 0.0) -> Starlette:
+    """The stand-in as an ASGI application; every answer begins after `delay_s`."""
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": NAME, "object": "model"}]})
@@ -200,6 +200,7 @@ def create_app(faults: Faults = REHEARSAL, *, seed: int = 0) -> Starlette:
 
     async def completions(request: Request) -> Response:
         body = await request.json()
+        await asyncio.sleep(delay_s)
         said = answer(body, faults, seed)
         if said.misbehaviour == "error":
             return JSONResponse({"error": {"message": "a scripted failure"}}, status_code=500)
@@ -221,7 +222,9 @@ def create_app(faults: Faults = REHEARSAL, *, seed: int = 0) -> Starlette:
 
 
 @contextmanager
-def serving(faults: Faults = REHEARSAL, *, seed: int = 0, port: int = 0) -> Iterator[str]:
+def serving(
+    faults: Faults = REHEARSAL, *, seed: int = 0, port: int = 0, delay_s: float = 0.0
+) -> Iterator[str]:
     """Serves on loopback from a thread of its own; gives the base URL."""
     app = create_app(faults, seed=seed)
     config = uvicorn.Config(app, log_level="error", lifespan="off")

@@ -1,0 +1,346 @@
+"""SIGKILLs of the server in the middle of interviews: what was committed must still be there.
+
+    python -m server.rehearsal.kills --kills 60
+
+Several kills fall into one interview: the server is started again, the candidate rejoins and goes
+on. The stand-in model takes its time, so that a decision or a grading is there to be hit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from ruamel.yaml import YAML
+
+import prompts
+from agent.plan import Plan
+from server.rehearsal import check, evidence, faults, model, notebook, survival
+from server.rehearsal.candidate import Candidate
+from server.rehearsal.candidates import built_in
+from server.rehearsal.client import Guest, Operator
+from server.rehearsal.floor import Floor
+from server.rehearsal.processes import ServerProcess, free_port
+from server.rehearsal.run import settings
+from server.rehearsal.script import Performance, Script, Turn
+from server.rehearsal.survival import MOMENTS, Kill, Losses, Moment
+from server.rehearsal.voicebox import Voicebox
+
+DECISION_S = 0.5
+GRADING_S = 1.0
+"""For one question's grading."""
+REPORT_WITHIN_S = 90.0
+HELD_WITHIN_S = 900.0
+TICK_S = 0.01
+NEVER_S = 3600.0
+PER_INTERVIEW: dict[Moment, int] = {
+    "agent_speaks": 3,
+    "candidate_speaks": 3,
+    "deciding": 2,
+    "closing": 2,
+    "grading": 2,
+}
+RULES: tuple[check.Rule, ...] = (
+    check.questions_come_in_the_plans_words_and_order,
+    check.the_interview_is_complete,
+    check.one_greeting,
+    check.the_interviewer_says_nothing_of_its_own,
+    check.the_report_is_valid,
+    check.one_final_report,
+    check.every_quote_stands,
+    check.the_chain_holds,
+)
+"""What must hold however often the server was killed."""
+
+
+@dataclass(frozen=True)
+class Survived:
+    """One interview and its kills."""
+
+    kills: tuple[Kill, ...]
+    hits: int
+    """Kills of which the log shows that they came at their moment."""
+    planned: int
+    losses: Losses
+    faults: tuple[str, ...]
+    rejoins: int
+    wall_s: float
+
+
+class Killer:
+    """Waits for the moments it was given, in any order that comes, and kills at each."""
+
+    def __init__(
+        self, server: ServerProcess, moments: Sequence[Moment], chance: random.Random
+    ) -> None:
+        self.kills: list[Kill] = []
+        self.left = Counter(moments)
+        self._server = server
+        self._chance = chance
+        self._candidate: Candidate | None = None
+        self._settled = False
+        self._armed: tuple[Moment, float] | None = None
+
+    def watch(self, candidate: Candidate) -> None:
+        self._candidate = candidate
+
+    def feed(self, message: dict[str, Any]) -> None:
+        """A message of the control channel."""
+        if message.get("type") == "committed":
+            if message.get("event") == "turn_settled":
+                self._settled = True
+            elif message.get("event") == "move_heard":
+                self._settled = False
+
+    async def during(self) -> None:
+        """Kill while the interview goes on, until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            moment = self._moment()
+            if moment is None:
+                self._armed = None
+            elif self._armed is None or self._armed[0] != moment:
+                self._armed = (moment, time.monotonic() + self._after(moment))
+            elif time.monotonic() >= self._armed[1]:
+                await self._kill(moment)
+
+    async def afterwards(self) -> None:
+        """Kill while the answers are graded, as often as that is still to come."""
+        while self.left["grading"]:
+            await asyncio.sleep(self._chance.uniform(0.2, 1.5))
+            await self._kill("grading")
+
+    def _moment(self) -> Moment | None:
+        """The moment that it is now, if a kill is due for it."""
+        assert self._candidate is not None, "watch() first"
+        floor, doing = self._candidate.floor, self._candidate.doing
+        now: Moment | None = None
+        if floor.ended or doing.phase == "away":
+            return None
+        if self._settled and floor.state != "speaking":
+            now = "deciding"
+        elif floor.speaking_since is not None:
+            now = "closing" if floor.closing else "agent_speaks"
+        elif doing.phase == "speaking":
+            now = "candidate_speaks"
+        return now if now is not None and self.left[now] else None
+
+    def _after(self, moment: Moment) -> float:
+        """How far into the moment."""
+        longest = {"deciding": 0.3, "closing": 2.0}.get(moment, 1.5)
+        # A moment in four is let pass, so that kills are not always at the first of their kind.
+        passes = moment != "closing" and self._chance.random() < 0.25
+        return self._chance.uniform(0.0, longest) + (NEVER_S if passes else 0.0)
+
+    async def _kill(self, moment: Moment) -> None:
+        at, began = time.time(), time.monotonic()
+        await self._server.kill()
+        await self._server.start()
+        self.left[moment] -= 1
+        self.kills.append(Kill(moment, at, time.monotonic() - began))
+        self._settled, self._armed = False, None
+
+
+def talkative(plan: Plan, seed: int) -> Script:
+    """The built-in candidate without its own mischief: the kills are enough."""
+    script = built_in(plan, seed)
+
+    def plainly(turn: Turn) -> Turn | None:
+        steps = tuple(step for step in turn.steps if step.say or step.pause)
+        spoken = [step.say for step in steps if step.say]
+        asks = len(spoken) == 1 and spoken[0].endswith("?")
+        return Turn(steps=steps) if spoken and not asks else None
+
+    kept = {key: tuple(filter(None, map(plainly, turns))) for key, turns in script.answers.items()}
+    return script.model_copy(update={"answers": kept, "demands": ()})
+
+
+async def interview(moments: Sequence[Moment], seed: int) -> Survived:
+    """One interview with a kill at each of the moments."""
+    began = time.monotonic()
+    source = files(prompts) / "plans" / "rehearsal_en.yaml"
+    plan = Plan.model_validate(YAML(typ="safe").load(source.read_text(encoding="utf-8")))
+    performance = Performance(talkative(plan, seed))
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        decides = stack.enter_context(model.serving(faults.NONE, delay_s=DECISION_S))
+        grades = stack.enter_context(model.serving(faults.NONE, delay_s=GRADING_S))
+        key = secrets.token_urlsafe(24)
+        chosen = settings(folder, key, decides, model.NAME) | {"VIVA_GRADER_URL": grades}
+        server = ServerProcess(chosen, free_port(), folder / "server.log")
+        stack.push_async_callback(server.stop)
+        voice = Voicebox(performance.script)
+        await asyncio.gather(server.start(), voice.prepare())
+        operator = await stack.enter_async_context(Operator(server.base_url, key))
+        invitation = await operator.invite(plan, "Synthetic Candidate")
+        guest = await stack.enter_async_context(Guest(server.base_url, invitation.token))
+        await guest.consent(plan.policy.consent.version, recording=False)
+        killer = Killer(server, moments, random.Random(seed))
+        notes = folder / "notes.jsonl"
+        with notebook.Notebook(notes) as pages:
+            candidate = Candidate(
+                guest,
+                server.base_url.replace("http", "ws", 1) + "/api/call/socket",
+                invitation.token,
+                performance,
+                Floor(plan),
+                pages,
+                voice=voice,
+                on_message=killer.feed,
+            )
+            killer.watch(candidate)
+            await _held(candidate, killer)
+        await killer.afterwards()
+        report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)
+        left = await evidence.fetch(operator, invitation.interview_id, report)
+        written = list(notebook.read(notes))
+    return Survived(
+        kills=tuple(killer.kills),
+        hits=sum(survival.hit(kill, left.entries) for kill in killer.kills),
+        planned=len(moments),
+        losses=survival.losses(written, left.entries, killer.kills),
+        faults=tuple(_faults(left, plan, performance.script, candidate)),
+        rejoins=candidate.joins - 1,
+        wall_s=time.monotonic() - began,
+    )
+
+
+async def _held(candidate: Candidate, killer: Killer) -> None:
+    kills = asyncio.create_task(killer.during())
+    try:
+        async with asyncio.timeout(HELD_WITHIN_S):
+            await candidate.hold()
+    except TimeoutError:
+        candidate.trouble.append(f"not over after {HELD_WITHIN_S:.0f} s")
+    finally:
+        kills.cancel()
+        for error in await asyncio.gather(kills, return_exceptions=True):
+            if not isinstance(error, asyncio.CancelledError):
+                candidate.trouble.append(f"the killing stopped: {error!r}")
+
+
+def _faults(left: evidence.Left, plan: Plan, script: Script, candidate: Candidate) -> list[str]:
+    run = check.Run(
+        plan=plan,
+        script=script,
+        events=left.events,
+        report=left.report,
+        stock=prompts.lines(plan.language),
+        reports=left.interview["report_revision"] or 0,
+        chain_fault="" if left.interview["chain_ok"] else "the hash chain does not verify",
+        strict=False,
+    )
+    broken = [f"{rule.__name__}: {text}" for rule in RULES for text in rule(run)]
+    twice = [
+        *(f"{question} was opened twice" for question in survival.asked_twice(left.entries)),
+        *(f"{turn} was decided twice" for turn in survival.decided_twice(left.entries)),
+    ]
+    return [*candidate.trouble, *broken, *twice]
+
+
+# --- a series -----------------------------------------------------------------------------------
+
+
+def deal(kills: int) -> list[list[Moment]]:
+    """The moments of each interview, so that a whole number of interviews has about as many."""
+    whole = [moment for moment in MOMENTS for _ in range(PER_INTERVIEW[moment])]
+    hands = [whole] * (kills // len(whole))
+    rest = kills % len(whole)
+    order = [moment for place in range(3) for moment in MOMENTS if PER_INTERVIEW[moment] > place]
+    return [*hands, order[:rest]] if rest else hands
+
+
+def figures(series: Sequence[Survived]) -> dict[str, Any]:
+    """The series in one JSON object."""
+    kills = [kill for one in series for kill in one.kills]
+    return {
+        "name": "kills",
+        "kills": len(kills),
+        "planned": sum(one.planned for one in series),
+        "by_moment": {m: sum(kill.moment == m for kill in kills) for m in MOMENTS},
+        "at_their_moment": sum(one.hits for one in series),
+        "interviews": len(series),
+        "rejoins": sum(one.rejoins for one in series),
+        "committed_events": sum(one.losses.committed for one in series),
+        "committed_events_lost": sum(len(one.losses.missing) for one in series),
+        "sentences": sum(one.losses.sentences for one in series),
+        "sentences_lost_with_the_open_segment": sum(len(one.losses.open_lost) for one in series),
+        "sentences_lost": sum(len(one.losses.lost) for one in series),
+        "faults": sum(len(one.faults) for one in series),
+        "restart_s": round(sum(kill.down_s for kill in kills) / max(len(kills), 1), 1),
+        "wall_s": round(sum(one.wall_s for one in series)),
+    }
+
+
+def failed(series: Sequence[Survived]) -> list[str]:
+    """What must not be, in words."""
+    found = []
+    for number, one in enumerate(series, 1):
+        wrong = [
+            *(f"lost: {event}" for event in one.losses.missing),
+            *(f"lost: “{text}”" for text in one.losses.lost),
+            *one.faults,
+        ]
+        if len(one.kills) < one.planned:
+            wrong.append(f"{len(one.kills)} of {one.planned} kills found their moment")
+        found += [f"interview {number}: {text}" for text in wrong]
+    return found
+
+
+def table(series: Sequence[Survived]) -> Table:
+    heads = ("interview", "kills", "rejoins", "committed", "lost", "sentences", "lost", "s")
+    shown = Table(*heads, title="Kills")
+    for number, one in enumerate(series, 1):
+        lost = one.losses
+        shown.add_row(
+            str(number),
+            ", ".join(kill.moment for kill in one.kills),
+            str(one.rejoins),
+            str(lost.committed),
+            str(len(lost.missing)),
+            str(lost.sentences),
+            f"{len(lost.lost)} (+{len(lost.open_lost)} open)",
+            f"{one.wall_s:.0f}",
+        )
+    return shown
+
+
+async def series(kills: int, seed: int, console: Console) -> list[Survived]:
+    found = []
+    for number, moments in enumerate(deal(kills), 1):
+        found.append(await interview(moments, seed + number))
+        console.print(f"interview {number}: {len(found[-1].kills)} kills")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m server.rehearsal.kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    console = Console()
+    held = asyncio.run(series(options.kills, options.seed, console))
+    console.print(table(held))
+    for text in failed(held):
+        console.print(f"FAILED  {text}", markup=False)
+    print(json.dumps(figures(held)))
+    return 1 if failed(held) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
