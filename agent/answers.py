@@ -25,6 +25,8 @@ words.
 ASIDE_MOVES = frozenset({"repeat_question", "skip_question", "end_interview", "answer_candidate"})
 """Moves that answer words which were, when short, no answer to the question."""
 ASIDE_WORDS = 12
+UNJUDGED: tuple[ev.EndReason, ...] = ("withdrawn", "declined_ai")
+"""Who goes, or wants a person, is not judged."""
 FINISHED: tuple[ev.EndReason, ...] = ("completed", "time_up")
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’\-][^\W_]+)*")
 
@@ -187,7 +189,7 @@ def to_grade(
     done unless `again` is set.
     """
     course = course_of(events)
-    if course.ended in ("withdrawn", "declined_ai"):
+    if course.ended in UNJUDGED:
         return ()
     return tuple(
         answer

@@ -52,6 +52,11 @@ def as_time(at: float) -> datetime:
     return datetime.fromtimestamp(round(at, 3), UTC)
 
 
+def share(value: float) -> float:
+    """A recogniser's confidence as a share; one slightly above 1 is a rounding of its own."""
+    return round(min(max(value, 0.0), 1.0), 4)
+
+
 def _seconds(at: float, start: float) -> float:
     return round(at - start, 3)
 
@@ -231,7 +236,7 @@ def audio_quality(events: Sequence[ev.Event]) -> AudioQuality:
         else "fair"
         if mean >= FAIR
         else "poor",
-        mean_confidence=None if mean is None else round(mean, 4),
+        mean_confidence=None if mean is None else share(mean),
         low_confidence_share=round(len(low) / len(kept), 4) if kept else None,
         spoken_segments=len(spoken),
         typed_segments=len(segments) - len(spoken),

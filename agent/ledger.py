@@ -38,20 +38,20 @@ MAX_EVIDENCE_PER_WORD = 3
 
 
 @dataclass(frozen=True)
-class Judged:
+class Probing:
     """One question's part in the ledger."""
 
     question_id: str
     requirement_ids: tuple[str, ...]
     asked: bool
     checks: tuple[tuple[Check, CheckResult | None], ...]
-    """With the result, where the answer was judged."""
+    """With the result, where the answer was probings."""
 
 
 def ability_checks(
-    judged: Iterable[Judged],
+    probings: Iterable[Probing],
 ) -> list[tuple[Check, CheckResult | None]]:
-    every = [pair for one in judged for pair in one.checks]
+    every = [pair for one in probings for pair in one.checks]
     return [pair for pair in every if pair[0].dimension in ABILITY] or every
 
 
@@ -63,9 +63,9 @@ def _status(points: Points) -> RequirementStatus:
 
 
 def _requirement(
-    requirement: Requirement, judged: Sequence[Judged], phrases: Phrases
+    requirement: Requirement, probings: Sequence[Probing], phrases: Phrases
 ) -> RequirementResult:
-    probing = [one for one in judged if one.asked and requirement.id in one.requirement_ids]
+    probing = [one for one in probings if one.asked and requirement.id in one.requirement_ids]
     pairs = ability_checks(probing)
     points = add_up(points_of(r.met if r else "unclear", c.points) for c, r in pairs)
     status: RequirementStatus = _status(points) if probing else "not_probed"
@@ -140,12 +140,12 @@ def _keywords(plan: Plan, probed: set[str], candidate: Sequence[Said], cite: Cit
 
 def job_match(
     plan: Plan,
-    judged: Sequence[Judged],
+    probings: Sequence[Probing],
     candidate: Sequence[Said],
     cite: Cite,
     phrases: Phrases,
 ) -> JobMatch:
-    results = tuple(_requirement(r, judged, phrases) for r in plan.requirements)
+    results = tuple(_requirement(r, probings, phrases) for r in plan.requirements)
     probed = {r.requirement_id for r in results if r.status != "not_probed"}
     return JobMatch(
         requirements=results,

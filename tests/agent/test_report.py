@@ -329,6 +329,18 @@ def test_an_interview_cut_short_says_how(reason: str, status: str, scored: bool)
     assert made.transcript
 
 
+@pytest.mark.parametrize("reason", ["withdrawn", "declined_ai"])
+def test_who_goes_is_not_judged_by_grades_made_before(reason: str) -> None:
+    log = Log(PLAN).begin().ask("python").say(PYTHON).ask("outage").say(OUTAGE).end(reason)
+    made = report(log)
+    assert not made.overall.strengths and not made.overall.concerns
+    statuses = {one.status for one in made.job_match.requirements}
+    assert statuses == {"unclear", "not_probed"}
+    assert made.grading.failed_questions == ()
+    rating = answer_to(made, "python").ratings.technical_skill
+    assert rating.checks == () and made.status_reason in rating.reason
+
+
 def test_an_answer_that_was_cut_off_is_partly() -> None:
     log = Log(PLAN).begin().ask("python").segment("I used Python").end("abandoned")
     made = report(log)
