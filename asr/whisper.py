@@ -20,6 +20,7 @@ from faster_whisper.transcribe import get_ctranslate2_storage
 
 from asr import guards
 from asr.errors import DeviceUnavailable, ModelDamaged, RecognitionFailed, UnknownLanguage
+from asr.features import LogMel
 from asr.models import check_files
 from asr.recognition import Audio, HeardWord, Recognition
 
@@ -71,6 +72,7 @@ class Whisper:
         self._floor_s = floor_s
         self._temperatures = tuple(temperatures)
         self._whisper = _load(model_dir, self.device, compute_type, workers)
+        self._features = LogMel(self._whisper.feature_extractor)
         self._tokenizer = lru_cache(maxsize=8)(self._make_tokenizer)
         self._warm_up()
 
@@ -91,7 +93,7 @@ class Whisper:
         return replace(best, words=self._words(tokenizer, tokens, encoded, frames))
 
     def _encode(self, audio: Audio) -> tuple[Any, int]:
-        features = self._whisper.feature_extractor(audio)
+        features = self._features(audio)
         frames = min(features.shape[1], 30 * FRAMES_PER_S)
         window = np.zeros((1, features.shape[0], self._window(frames)), np.float32)
         frames = min(frames, window.shape[2])

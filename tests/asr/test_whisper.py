@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faster_whisper.feature_extractor import FeatureExtractor
 
 from asr import rehearsal
 from asr.engine import Engine
 from asr.errors import DeviceUnavailable, ModelDamaged, ModelMissing, UnknownLanguage
+from asr.features import LogMel
 from asr.recognition import Audio, Priority
 from asr.whisper import Whisper, choose_device
 from tests.asr.speech import answer, errors, say
@@ -22,6 +24,15 @@ SENTENCES = [
 
 def floats(pcm: np.ndarray) -> Audio:
     return pcm.astype(np.float32) / 32_768
+
+
+@pytest.mark.parametrize("bands", [80, 128])
+@pytest.mark.parametrize("samples", [600, 16_000, 55_555])
+def test_features_are_those_of_faster_whisper(bands: int, samples: int) -> None:
+    theirs = FeatureExtractor(feature_size=bands)
+    audio = floats(say(SENTENCES[0]))
+    audio = np.resize(audio, samples) + np.float32(1e-4)
+    np.testing.assert_allclose(LogMel(theirs)(audio), theirs(audio), atol=2e-4)
 
 
 @pytest.mark.parametrize("said", SENTENCES)
