@@ -42,10 +42,8 @@ from agent.scoring import Verdict
 logger = logging.getLogger(__name__)
 
 TRIES = 3
-MAX_ANSWER = 24_000
-"""Letters of one answer that are read; about ten minutes of quick speech, far past every hard
-limit.
-"""
+MAX_ANSWER: dict[Language, int] = {"en": 24_000, "zh": 8_000}
+"""Letters of one answer that are read: some 8,000 tokens, far past every hard limit of speech."""
 MAX_QUOTES = 3
 MAX_QUOTE = 400
 
@@ -273,7 +271,7 @@ class Grader:
         extra_body: Mapping[str, object] | None = None,
         timeout_s: float = 120.0,
         backoff_s: float = 1.0,
-        max_tokens: int = 3000,
+        max_tokens: int = 4000,
     ) -> None:
         self._client = client.with_options(max_retries=0, timeout=timeout_s)  # tries are ours
         self._model = model
@@ -291,7 +289,7 @@ class Grader:
         Never raises for what a model or a server does: the grade then is `scoring_failed`."""
         counts = _Counts()
         candidate = [said for said in utterances if said.speaker == "candidate"]
-        exchange, cut = _first_letters(utterances, MAX_ANSWER)
+        exchange, cut = _first_letters(utterances, MAX_ANSWER[plan.language])
         answer = {said.id: said.text for said in exchange if said.speaker == "candidate"}
         checks = checks_of(plan, question)
         grade = QuestionGrade(
@@ -356,7 +354,7 @@ class Grader:
             except (ValidationError, ValueError):
                 counts.add("broken_json")
                 failure = "the answer was not the JSON asked for"
-            logger.warning("grading try %d of %d failed: %s", attempt + 1, TRIES, failure)
+            logger.warning("grading: try %d of %d failed: %s", attempt + 1, TRIES, failure)
         raise GradingFailed(failure)
 
     async def _request(

@@ -456,9 +456,12 @@ class Report(_Part):
 
     @model_validator(mode="after")
     def _every_quote_stands(self) -> Self:
-        said = {u.id: u.text for u in self.transcript if u.speaker == "candidate"}
+        said: dict[str, list[str]] = {}
+        for utterance in self.transcript:
+            if utterance.speaker == "candidate":
+                said.setdefault(utterance.id, []).append(utterance.text)
         for one in self.evidence():
-            if one.quote not in said.get(one.utterance_id, ""):
+            if not any(one.quote in text for text in said.get(one.utterance_id, ())):
                 raise ValueError(f"a quote does not stand in utterance {one.utterance_id}")
         return self
 

@@ -17,9 +17,11 @@ from openai import AsyncOpenAI
 
 from agent.answers import to_grade
 from agent.grades import QuestionGrade, Tally, answer_hash, checks_of
-from agent.grading import MAX_ANSWER, Grader, grade_all, parse_answer, response_schema
+from agent.grading import MAX_ANSWER as LIMITS
+from agent.grading import Grader, grade_all, parse_answer, response_schema
 
 PLAN = a_plan()
+MAX_ANSWER = LIMITS["en"]
 QUESTION = PLAN.question("python")
 CHECKS = checks_of(PLAN, QUESTION)
 Body = dict[str, object]

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from calls import Call, small_plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judged_interviews import OUTAGE, PYTHON, START, Log, a_plan, a_whole_interview, utterances
 from pydantic import ValidationError
 
+import prompts
 from agent import events as ev
 from agent import moves
 from agent.answers import answers, to_grade
 from agent.grades import CheckGrade, QuestionGrade, Quote, Tally, answer_hash, checks_of
+from agent.interview import Interview
 from agent.plan import DIMENSIONS, Plan
 from agent.report import Provenance, Report, Revision, build_report, schema
 from agent.report_schema import Rating
@@ -455,3 +458,47 @@ def test_every_beginning_of_a_log_has_a_report() -> None:
         log.events = WHOLE[:cut]
         made = report(log)
         assert len(made.answers) == 7
+
+
+# --- logs of the real machine ---------------------------------------------------------------------
+
+SAID = st.sampled_from(
+    [
+        "I built a thing and it worked well.",
+        "Could you repeat that?",
+        "Please skip this question.",
+        "I want to end the interview.",
+        "Yes.",
+        "No.",
+        "Can I talk to a person?",
+        "How much time is left?",
+        "Let me think.",
+        "",
+    ]
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(said=st.lists(SAID, max_size=14), cut=st.floats(0, 1))
+def test_whatever_the_machine_wrote_its_report_agrees_with_it(said: list[str], cut: float) -> None:
+    plan = small_plan()
+    call = Call(plan)
+    call.begin()
+    for text in said:
+        if call.interview.ended:
+            break
+        if text:
+            call.hears(text)
+        call.turn(text)
+    log = Log(plan)
+    log.events = call.log[: 2 + round(cut * (len(call.log) - 2))]
+    made = report(log, plan=plan)
+    played = Interview(plan, prompts.lines(plan.language), log.events)
+    states = {answer.question_id: answer.state for answer in made.answers}
+    assert {name for name, state in states.items() if state == "not_asked"} == set(
+        played.not_asked()
+    )
+    for name in played.asked:
+        under = [u.text for u in made.transcript if u.question_id == name and u.id[0] == "c"]
+        assert " ".join(under) == played.answer_text(name)
+    assert made.end_reason == played.ended
