@@ -62,7 +62,7 @@ class GradingFailed(Exception):
 # --- what is asked --------------------------------------------------------------------------------
 
 
-def _escaped(document: object) -> str:
+def escaped(document: object) -> str:
     """JSON in which no special token of a chat template can stand; it still means the same text."""
     text = json.dumps(document, ensure_ascii=False, indent=1)
     for token, harmless in (
@@ -362,7 +362,7 @@ class Grader:
     ) -> str:
         messages: list[ChatCompletionMessageParam] = [
             {"role": "system", "content": prompts.text(self._language, "grader")},
-            {"role": "user", "content": _escaped(document)},
+            {"role": "user", "content": escaped(document)},
         ]
         wanted: ResponseFormatJSONSchema = {
             "type": "json_schema",

@@ -18,7 +18,7 @@ from openai import AsyncOpenAI
 from agent.answers import to_grade
 from agent.grades import QuestionGrade, Tally, answer_hash, checks_of
 from agent.grading import MAX_ANSWER as LIMITS
-from agent.grading import Grader, grade_all, parse_answer, response_schema
+from agent.grading import Grader, escaped, grade_all, parse_answer, response_schema
 
 PLAN = a_plan()
 MAX_ANSWER = LIMITS["en"]
@@ -185,9 +185,7 @@ async def test_no_words_can_leave_their_quotation(token: str) -> None:
 
 @given(st.text())
 def test_any_words_come_through_as_they_were_said(text: str) -> None:
-    from agent.grading import _escaped
-
-    assert json.loads(_escaped({"text": text})) == {"text": text}
+    assert json.loads(escaped({"text": text})) == {"text": text}
 
 
 # --- what comes back ------------------------------------------------------------------------------

@@ -498,6 +498,10 @@ def test_whatever_the_machine_wrote_its_report_agrees_with_it(said: list[str], c
     assert {name for name, state in states.items() if state == "not_asked"} == set(
         played.not_asked()
     )
+    declined = {name for name, asked in played.asked.items() if asked.declined}
+    assert {name for name, state in states.items() if state == "declined"} == declined
+    put = {one.question_id: (one.probes_used, one.repeats) for one in made.conduct.fidelity}
+    assert put == {name: (len(a.probes), a.repeats) for name, a in played.asked.items()}
     for name in played.asked:
         under = [u.text for u in made.transcript if u.question_id == name and u.id[0] == "c"]
         assert " ".join(under) == played.answer_text(name)
