@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from asr.errors import HearingError, Overloaded, RecognitionFailed
+from asr.models import default_compute_type
 from asr.recognition import Audio, Priority, Recognition
 from asr.whisper import FLOOR_S, SAMPLE_RATE, Whisper, choose_device
 
@@ -81,7 +82,7 @@ class Engine:
         model_dir: Path,
         *,
         device: str = "auto",
-        compute_type: str = "default",
+        compute_type: str | None = None,
         workers: int | None = None,
         floor_s: float = FLOOR_S,
         max_wait_s: float = 8.0,
@@ -89,9 +90,13 @@ class Engine:
         """Load the model; takes seconds, so call it before the first session."""
         device = choose_device(device)
         if workers is None:
-            workers = 2 if device == "cuda" else (os.cpu_count() or 1)
+            workers = 2 if device == "cuda" else len(os.sched_getaffinity(0))
         whisper = Whisper(
-            model_dir, device=device, compute_type=compute_type, workers=workers, floor_s=floor_s
+            model_dir,
+            device=device,
+            compute_type=compute_type or default_compute_type(device),
+            workers=workers,
+            floor_s=floor_s,
         )
         return cls(whisper, workers=workers, max_wait_s=max_wait_s)
 
