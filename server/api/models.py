@@ -125,8 +125,8 @@ FROM_CANDIDATE: TypeAdapter[Typed | Requested | HangUp] = TypeAdapter(FromCandid
 
 # --- the operator ---------------------------------------------------------------------------------
 class NewInterview(_Given):
-    plan: dict[str, object] | None = None
-    """A whole plan, or …"""
+    plan: dict[str, object] | str | None = None
+    """A whole plan, as JSON or as a YAML text, or …"""
     plan_hash: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     """… the hash of one that was sent before."""
     candidate_name: Name = ""

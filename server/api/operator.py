@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse, Response
-from pydantic import ValidationError
 
+from agent import planfile
 from agent.plan import Plan
 from server.api.errors import ApiError
 from server.api.models import (
@@ -163,14 +165,12 @@ async def _plan(new: NewInterview, parts: Parts) -> Plan:
             return await parts.store.plan(new.plan_hash)
         except UnknownPlan:
             raise ApiError(404, "no_plan", "No plan has this hash; send the plan.") from None
+    source = new.plan if isinstance(new.plan, str) else json.dumps(new.plan, indent=1)
     try:
-        return Plan.model_validate(new.plan)
-    except ValidationError as error:
-        problems = [
-            {"where": ".".join(str(part) for part in e["loc"]), "text": e["msg"]}
-            for e in error.errors()[:50]
-        ]
-        text = f"The plan does not hold: {problems[0]['where']}: {problems[0]['text']}"
+        return await asyncio.to_thread(planfile.parse, source)
+    except planfile.PlanError as error:
+        problems = list(error.complaints[:50])
+        text = f"The plan cannot be used: {problems[0]}"
         raise ApiError(422, "bad_plan", text, problems=problems) from None
 
 

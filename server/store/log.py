@@ -195,13 +195,15 @@ def listed(
     return [_record(row) for row in rows], total
 
 
-def left_before(db: Connection, at: float) -> list[str]:
-    """Interviews begun, not ended, in which nothing has happened since `at`."""
+def end_left(db: Connection, before: float, at: float) -> list[str]:
+    """End what was begun and has had no event since `before`: its candidate stayed away."""
     begun = interviews.c.status.in_(("live", "away"))
-    rows = db.execute(
-        select(interviews.c.interview_id).where(begun, interviews.c.last_event_at < at)
-    )
-    return list(rows.scalars())
+    found = select(interviews.c.interview_id).where(begun, interviews.c.last_event_at < before)
+    left = list(db.execute(found).scalars())
+    for interview_id in left:
+        epoch = take_lease(db, interview_id, "abandoned")
+        append(db, interview_id, epoch, [InterviewEnded(at=at, reason="abandoned")])
+    return left
 
 
 def _locked(db: Connection, interview_id: str, *, erased_too: bool = False) -> InterviewRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server.store import log
@@ -35,17 +35,12 @@ def report(db: Connection, interview_id: str, revision: int | None) -> StoredRep
 def save_grading(
     db: Connection, interview_id: str, revision: int, question_id: str, json: str
 ) -> None:
-    """Keep one question's grading, so that a crash costs only the question in hand; the first one
-    stands.
-    """
+    """Keep one question's grading, so that a crash costs only the question in hand; the last one
+    stands, for a later one is of more words."""
     log.standing(db, interview_id)
-    if question_id in gradings_of(db, interview_id, revision):
-        return
-    db.execute(
-        insert(gradings).values(
-            interview_id=interview_id, revision=revision, question_id=question_id, json=json
-        )
-    )
+    key = {"interview_id": interview_id, "revision": revision, "question_id": question_id}
+    db.execute(delete(gradings).where(*(gradings.c[name] == key[name] for name in key)))
+    db.execute(insert(gradings).values(**key, json=json))
 
 
 def gradings_of(db: Connection, interview_id: str, revision: int) -> dict[str, str]:

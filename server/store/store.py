@@ -118,9 +118,10 @@ class Store:
         """Newest first, and how many there are in all."""
         return await self._read(lambda db: log.listed(db, status, limit, offset))
 
-    async def left_before(self, at: float) -> list[str]:
-        """Ids of interviews begun and not ended in which nothing has happened since `at`."""
-        return await self._read(lambda db: log.left_before(db, at))
+    async def end_left(self, before: float, at: float) -> list[str]:
+        """End as abandoned what was begun and has had no event since `before`; returns the ids.
+        Whoever still held such an interview is fenced off."""
+        return await self._write(lambda db: log.end_left(db, before, at))
 
     async def take_lease(self, interview_id: str, owner: str) -> int:
         """The new epoch. Raises `UnknownInterview`, `Erased`."""
@@ -186,7 +187,7 @@ class Store:
     async def save_grading(
         self, interview_id: str, revision: int, question_id: str, json: str
     ) -> None:
-        """Keep one question's grading until the report is made; the first one stands."""
+        """Keep one question's grading until the report is made; the last one stands."""
         await self._write(
             lambda db: reporting.save_grading(db, interview_id, revision, question_id, json)
         )

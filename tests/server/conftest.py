@@ -14,7 +14,7 @@ import uvicorn
 from fake_host import KEY, OPERATOR, FakeHost, Invited, Inviting
 from fastapi import FastAPI
 
-from agent.plan import Consent, Job, Plan, Policy, Question, Stage
+from agent.plan import DIMENSIONS, Check, Consent, Job, Plan, Policy, Question, Stage
 from server.api.keys import OperatorKey
 from server.app import create_app, uvicorn_options
 from server.recordings import FolderRecordings
@@ -22,9 +22,19 @@ from server.settings import Settings
 from server.store import Store, sqlite_url
 
 
+def _question(id: str, text: str) -> Question:
+    checks = tuple(
+        Check(id=f"{id}_{dimension}", statement=f"It shows {dimension}.", dimension=dimension)
+        for dimension in DIMENSIONS
+    )
+    return Question(id=id, text=text, rephrase=text, max_probes=0, checks=checks)
+
+
 @pytest.fixture(scope="session")
 def plan() -> Plan:
-    """Two questions, no rubric: enough for whatever does not care what is asked."""
+    """Two questions, a check for each dimension: enough for whatever does not care what is
+    asked.
+    """
     return Plan(
         plan_id="small",
         version="1",
@@ -37,10 +47,11 @@ def plan() -> Plan:
                 kind="technical",
                 title="Main",
                 questions=(
-                    Question(id="q1", text="What did you build?", rephrase="Tell me your work."),
-                    Question(id="q2", text="How did you test it?", rephrase="How was it tested?"),
+                    _question("q1", "What did you build?"),
+                    _question("q2", "How did you test it?"),
                 ),
             ),
+            Stage(id="end", kind="closing", title="End", scored=False),
         ),
         policy=Policy(
             disclosure="I am an AI.",

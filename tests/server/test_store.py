@@ -157,16 +157,36 @@ async def test_the_status_in_lists_follows_the_events(tmp_path: Path, plan: Plan
     assert (await store.interview(interview_id)).status == "invited"
     assert await after(CallJoined(at=5, channel="web", epoch=epoch)) == "live"
     assert await after(CallLeft(at=6, reason="dropped")) == "away"
-    assert await store.left_before(7) == [interview_id]
-    assert await store.left_before(6) == []
     assert await after(CallJoined(at=8, channel="web", epoch=epoch)) == "live"
     assert await after(CallLeft(at=9, reason="replaced")) == "live"
     ended = (InterviewEnded(at=10, reason="completed"), CallLeft(at=11, reason="hung_up"))
     assert await after(*ended) == "ended"
     record = await store.interview(interview_id)
     assert (record.end_reason, record.ended_at) == ("completed", 10)
-    assert await store.left_before(99) == []
     await store.aclose()
+
+
+async def test_only_a_candidate_who_stays_away_has_abandoned_the_interview(
+    tmp_path: Path, plan: Plan
+) -> None:
+    store = Store(sqlite_url(tmp_path), clock=lambda: 0.0)
+    try:
+        dropped, epoch = await begun(store, plan)
+        joined = CallJoined(at=5, channel="web", epoch=epoch)
+        await store.append(dropped, epoch, [joined, CallLeft(at=6, reason="dropped")])
+        killed, held = await begun(store, plan)
+        await store.append(killed, held, [CallJoined(at=7, channel="web", epoch=held)])
+        await begun(store, plan)  # never joined: an invite that is still good
+        assert await store.end_left(6, 100) == []
+        assert await store.end_left(7, 100) == [dropped]
+        assert await store.end_left(99, 100) == [killed]
+        assert await store.end_left(99, 100) == []
+        assert (await store.interview(dropped)).end_reason == "abandoned"
+        assert await store.jobs_waiting() == 2
+        with pytest.raises(StaleLease):
+            await store.append(killed, held, [said("zombie")])
+    finally:
+        store.close()
 
 
 async def test_lists_are_newest_first_with_their_total(tmp_path: Path, plan: Plan) -> None:
@@ -237,11 +257,11 @@ async def test_a_claim_whose_owner_is_gone_is_taken_over(store: Store, plan: Pla
     assert await store.claim_job("alive", stale_after_s=-1)
 
 
-async def test_the_first_grading_of_a_question_stands(store: Store, plan: Plan) -> None:
+async def test_the_last_grading_of_a_question_stands(store: Store, plan: Plan) -> None:
     interview_id, _ = await begun(store, plan)
     await store.save_grading(interview_id, 1, "q1", "first")
     await store.save_grading(interview_id, 1, "q1", "second")
-    assert await store.gradings(interview_id, 1) == {"q1": "first"}
+    assert await store.gradings(interview_id, 1) == {"q1": "second"}
     assert await store.gradings(interview_id, 2) == {}
 
 
