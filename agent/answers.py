@@ -181,25 +181,25 @@ def to_grade(
     grades: Mapping[str, QuestionGrade],
     *,
     final: bool = False,
-    again: bool = False,
 ) -> tuple[AnswerFound, ...]:
     """The closed answers that still need a grade; none once the candidate has withdrawn.
 
-    `final`: the log will not grow, so that the open answer counts too. A failed grade counts as
-    done unless `again` is set.
+    `final`: the log will not grow. The open answer counts too, and what could not be graded while
+    the interview went on is tried once more; before that a failure is left alone.
     """
     course = course_of(events)
     if course.ended in UNJUDGED:
         return ()
+
+    def waits(answer: AnswerFound) -> bool:
+        grade = current_grade(answer, grades)
+        closed = final or course.ended is not None or course.open != answer.question.id
+        return closed and (grade is None or (final and grade.state != "graded"))
+
     return tuple(
         answer
         for answer in answers(plan, events, utterances)
-        if answer.gradable
-        and is_graded_stage(plan, answer.question)
-        and (final or course.ended is not None or course.open != answer.question.id)
-        and not (
-            (grade := current_grade(answer, grades)) and (grade.state == "graded" or not again)
-        )
+        if answer.gradable and is_graded_stage(plan, answer.question) and waits(answer)
     )
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,7 +32,6 @@ from openai.types.shared_params.response_format_json_schema import ResponseForma
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 import prompts
-from agent.answers import AnswerFound
 from agent.evidence import Said, find_quote
 from agent.grades import CheckGrade, QuestionGrade, Quote, Tally, answer_hash, checks_of
 from agent.guard import MAX_REASON, checked_reason
@@ -382,29 +381,3 @@ class Grader:
         if not content:
             raise ValueError("empty answer")
         return content
-
-
-async def _keep_nothing(grade: QuestionGrade) -> None:
-    """For callers that have no use for a grade before all are there."""
-
-
-async def grade_all(
-    grader: Grader,
-    plan: Plan,
-    due: Iterable[AnswerFound],
-    *,
-    at_once: int = 4,
-    keep: Callable[[QuestionGrade], Awaitable[None]] = _keep_nothing,
-) -> dict[str, QuestionGrade]:
-    """Grades by question, a few requests at a time; `keep` gets each as it is made."""
-    places = asyncio.Semaphore(at_once)
-
-    async def one(answer: AnswerFound) -> QuestionGrade:
-        async with places:
-            grade = await grader.grade_question(plan, answer.question, answer.exchange)
-        await keep(grade)
-        return grade
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(answer)) for answer in due]
-    return {task.result().question_id: task.result() for task in tasks}

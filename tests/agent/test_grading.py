@@ -18,7 +18,7 @@ from openai import AsyncOpenAI
 from agent.answers import to_grade
 from agent.grades import QuestionGrade, Tally, answer_hash, checks_of
 from agent.grading import MAX_ANSWER as LIMITS
-from agent.grading import Grader, escaped, grade_all, parse_answer, response_schema
+from agent.grading import Grader, escaped, parse_answer, response_schema
 
 PLAN = a_plan()
 MAX_ANSWER = LIMITS["en"]
@@ -346,19 +346,14 @@ async def test_one_endless_utterance_is_cut_and_its_beginning_judged() -> None:
     assert met(made)["daily"] == "yes"
 
 
-async def test_all_that_is_due_is_graded_and_kept_as_it_comes() -> None:
+async def test_what_was_graded_waits_no_longer() -> None:
     log = a_whole_interview(PLAN).events
     due = to_grade(PLAN, log, utterances(log), {})
-    kept: list[QuestionGrade] = []
-
-    async def keep(grade: QuestionGrade) -> None:
-        kept.append(grade)
-
     async with grading(Server(GOOD)) as grader:
-        grades = await grade_all(grader, PLAN, due, keep=keep)
-    assert set(grades) == {"python", "outage", "thesis"}
-    assert {grade.question_id: grade for grade in kept} == grades
-    assert to_grade(PLAN, log, utterances(log), grades) == ()
+        made = [await grader.grade_question(PLAN, a.question, a.exchange) for a in due]
+    assert [grade.question_id for grade in made] == ["python", "outage", "thesis"]
+    grades = {grade.question_id: grade for grade in made}
+    assert to_grade(PLAN, log, utterances(log), grades, final=True) == ()
 
 
 async def test_a_grade_survives_storage() -> None:

@@ -419,7 +419,7 @@ def test_nothing_is_graded_twice_nor_after_a_withdrawal() -> None:
     assert to_grade(PLAN, log.events, said, grades) == ()
     failed = {name: g.model_copy(update={"state": "scoring_failed"}) for name, g in grades.items()}
     assert to_grade(PLAN, log.events, said, failed) == ()
-    assert len(to_grade(PLAN, log.events, said, failed, again=True)) == 3
+    assert len(to_grade(PLAN, log.events, said, failed, final=True)) == 3
     gone = Log(PLAN).begin().ask("python").say(PYTHON).end("withdrawn")
     assert to_grade(PLAN, gone.events, utterances(gone.events), {}) == ()
 
