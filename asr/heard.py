@@ -1,9 +1,13 @@
 """What the session is told of each segment of speech, whatever became of it."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from asr.recognition import HeardWord
+from asr import guards
+from asr.recognition import HeardWord, Recognition
+from asr.segmenter import SAMPLE_RATE, Segment
 
 Verdict = Literal["ok", "low_confidence", "dropped", "backchannel", "failed"]
 
@@ -41,3 +45,56 @@ class Pending:
     @property
     def settled(self) -> bool:
         return not (self.open or self.recognising or self.unfinished)
+
+
+def judge(
+    segment: Segment,
+    result: Recognition | str,
+    *,
+    language: str,
+    low_confidence_logprob: float,
+    stream_started_at: float,
+) -> HeardSegment:
+    """`result` is the recognition, or why there is none."""
+    heard = HeardSegment(
+        text="",
+        start_s=segment.onset / SAMPLE_RATE,
+        end_s=segment.voice_end / SAMPLE_RATE,
+        confidence=0.0,
+        no_speech_prob=0.0,
+        words=(),
+        language=language,
+        verdict="failed",
+        dropped_reason=None,
+        stream_started_at=stream_started_at,
+    )
+    if isinstance(result, str):
+        return replace(heard, dropped_reason=result)
+    heard = replace(heard, no_speech_prob=result.no_speech_prob)
+    reason = guards.reason_to_drop(result, heard.end_s - heard.start_s)
+    if reason is not None:
+        return replace(heard, verdict="dropped", dropped_reason=reason)
+    return replace(
+        heard,
+        text=result.text,
+        confidence=min(1.0, math.exp(result.avg_logprob)),
+        words=_placed(result.words, segment),
+        verdict="ok" if result.avg_logprob >= low_confidence_logprob else "low_confidence",
+    )
+
+
+def _placed(words: Sequence[HeardWord], segment: Segment) -> tuple[HeardWord, ...]:
+    """In seconds of the stream, and inside the speech: the first word's start is the audio's."""
+    low, high = segment.onset / SAMPLE_RATE, segment.voice_end / SAMPLE_RATE
+    shift = segment.start / SAMPLE_RATE
+    placed = [
+        replace(
+            w,
+            start_s=min(max(w.start_s + shift, low), high),
+            end_s=min(max(w.end_s + shift, low), high),
+        )
+        for w in words
+    ]
+    if placed:
+        placed[-1] = replace(placed[-1], end_s=high)
+    return tuple(placed)
