@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import cache
 from importlib.resources import files
@@ -30,3 +31,11 @@ def lines(language: str) -> Lines:
         name, _, body = block.partition("\n")
         found[name.strip()] = tuple(re.findall(r"(?m)^- (.+?)\s*$", body))
     return found
+
+
+@cache
+def hashes(language: str) -> dict[str, str]:
+    """SHA-256 of each of a language's files, for a report's provenance."""
+    folder = files(__name__) / language
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".md"))
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -64,7 +65,7 @@ def create_app(
     return app
 
 
-def uvicorn_options(settings: Settings) -> dict[str, object]:
+def uvicorn_options(settings: Settings) -> dict[str, Any]:
     """How uvicorn must be run for the bounds of this application to hold."""
     return {
         "host": settings.host,

@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import openai
+import uvicorn
 from livekit import rtc
 from livekit.agents import inference, tts
 
 import prompts
 from agent.events import Event
+from agent.grading import Grader
 from agent.intents import is_thinking
+from agent.interview import Interview
 from agent.journal import Journal
 from agent.plan import Plan
 from agent.prompt import Conversation, Mode
+from agent.report import Provenance
+from agent.report_schema import ModelUsed
 from agent.session import TurnTaking
-from agent.turn import MoveTurn, TurnModel, find_mode
+from agent.turn import Decided, MoveTurn, TurnModel, Words, find_mode
 from agent.turn_model import TurnFailed
 from agent.verbatim import verbatim
 from asr.engine import Engine
 from asr.gate import TurnGate
-from asr.models import REHEARSAL, default_model, resolve
+from asr.models import REHEARSAL, default_compute_type, default_model, resolve
 from asr.recognition import Recogniser
 from asr.stt import WhisperSTT
 from asr.whisper import FLOOR_S, choose_device
+from server.api.keys import operator_key
+from server.api.status import code_version
+from server.app import create_app, uvicorn_options
 from server.clock import Clock
 from server.equipment import Hearing
+from server.host import CallHost, HostSettings
+from server.jobs import ReportRunner
 from server.media.ice import IceSettings, PortRange, TurnServer
 from server.media.recording import Recorder
+from server.recordings import FolderRecordings
 from server.settings import Settings
+from server.store import Store
+from server.store.engine import sqlite_url
 from tts.cache import RenderedLines
 from tts.chain import ReplyVoice, VoiceChain, VoiceChanged
 from tts.espeak_process import EspeakProcess
@@ -38,6 +52,8 @@ from tts.voices import build
 
 logger = logging.getLogger(__name__)
 
+STAND_IN = "viva-stand-in"
+"""The rehearsal's model calls itself this (`server.rehearsal.model.NAME`)."""
 THINKING_HOLD_S = 4.0
 """The silence that "let me think" asks for by itself."""
 REHEARSAL_FLOOR_S = 5.0
@@ -100,7 +116,9 @@ class SessionDecider:
         self._turn = MoveTurn(model, self._conversation)
         journal.on_added = self._conversation.extend
 
-    def decide(self, interview, at, turn_ended):  # type: ignore[no-untyped-def]
+    def decide(
+        self, interview: Interview, at: float, turn_ended: asyncio.Event
+    ) -> AsyncIterator[Words | Decided]:
         return self._turn.decide(interview, at, turn_ended)
 
 
@@ -138,6 +156,11 @@ class CallEquipment:
                 logger.warning(
                     "the model did not answer (%s); trying again with each call", failure
                 )
+
+    @property
+    def mode(self) -> Mode | None:
+        """How moves are asked for; None until the model's server has answered."""
+        return self._mode
 
     def lines(self, language: str) -> prompts.Lines:
         return prompts.lines(language)
@@ -206,3 +229,90 @@ class CallEquipment:
         task = asyncio.create_task(self._cache.render(lines, chain.voices[0]), name="render-lines")
         self._rendering.add(task)
         task.add_done_callback(self._rendering.discard)
+
+
+def provenance_of(
+    settings: Settings, recogniser: Recogniser, mode: Callable[[], Mode | None]
+) -> Callable[[Plan, str], Provenance]:
+    """What made a report, for its readers; stand-ins are named."""
+
+    def provenance(plan: Plan, log_hash: str) -> Provenance:
+        grader = settings.grader_model or settings.model
+        models = (
+            ModelUsed(role="interviewer", name=settings.model),
+            ModelUsed(role="grader", name=grader),
+            ModelUsed(
+                role="asr",
+                name=recogniser.model,
+                quantisation=settings.asr_compute_type or default_compute_type("cpu"),
+            ),
+            ModelUsed(role="tts", name="edge-tts" if settings.speaks_with_edge else "espeak-ng"),
+            ModelUsed(role="vad", name="livekit-local-inference vad"),
+            ModelUsed(role="turn_detector", name="livekit-local-inference v1-mini"),
+        )
+        stand_ins = {settings.model, grader} & {STAND_IN}
+        if settings.asr_model == REHEARSAL:
+            stand_ins.add("viva-rehearsal-whisper")
+        return Provenance(
+            models=models,
+            mode=mode(),
+            stand_ins=tuple(sorted(stand_ins)),
+            prompt_hashes=prompts.hashes(plan.language),
+            code_version=code_version(),
+            event_log_hash=log_hash,
+        )
+
+    return provenance
+
+
+async def run_server(settings: Settings) -> None:
+    """Serve until a signal; raises what a part refuses to start with, each error a sentence."""
+    store = Store(settings.database_url or sqlite_url(settings.data_dir))
+    recogniser = await asyncio.to_thread(load_recogniser, settings)
+    equipment: list[CallEquipment] = []
+
+    def make_equipment() -> CallEquipment:
+        equipment.append(CallEquipment(settings, recogniser))
+        return equipment[0]
+
+    client = model_client(settings, grading=True)
+    reports = ReportRunner(
+        store,
+        lambda plan: Grader(
+            client, settings.grader_model or settings.model, language=plan.language
+        ),
+        provenance_of(settings, recogniser, lambda: equipment[0].mode),
+        owner=socket.gethostname(),
+        rejoin_s=settings.rejoin_minutes * 60,
+    )
+    host = CallHost(
+        store,
+        make_equipment,
+        HostSettings(max_interviews=settings.max_interviews, ice=ice_settings(settings)),
+        on_ended=lambda _interview_id: reports.wake(),
+    )
+    host.start()
+    reports.start()
+    app = create_app(
+        store,
+        host,
+        settings,
+        recordings=FolderRecordings(settings.recordings_folder),
+        key=operator_key(settings),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(app, timeout_graceful_shutdown=5, **uvicorn_options(settings))
+    )
+    try:
+        await server.serve()
+    finally:
+        await host.stop()
+        await reports.aclose()
+        await client.close()
+        await asyncio.to_thread(recogniser.close)
+        await store.aclose()
+
+
+def serve(settings: Settings) -> None:
+    """`viva serve`: blocks until a signal."""
+    asyncio.run(run_server(settings))
