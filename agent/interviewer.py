@@ -162,10 +162,10 @@ class Interviewer(Agent):
                 "candidate", segment.text, final=True, utterance_id=self.interview.turn_id
             )
 
-    def holds_back(self, text: str) -> bool:
-        """Whether words said now must not become a turn: a backchannel under the voice, or the tail
-        of an answer that is being cut in on."""
-        speaking = self._playout.playing is not None
+    def holds_back(self, text: str, under_the_voice: bool) -> bool:
+        """Whether words must not become a turn: a backchannel said under the interviewer's voice,
+        or the tail of an answer that is being cut in on."""
+        speaking = under_the_voice or self._playout.playing is not None
         backchannel = is_backchannel(text)
         return self._cutting_in or (speaking and backchannel)
 

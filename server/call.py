@@ -307,6 +307,8 @@ class Call:
         )
 
     def state(self, state: str) -> None:
+        if self._ears is not None:
+            self._ears.agent_speaking = state == "speaking"
         if state in ("listening", "thinking", "speaking") and self.ended is None:
             self._state = state
             self.publish_state()

@@ -45,7 +45,7 @@ class Equipment(Protocol):
     def session_tts(self, plan: Plan) -> tts.TTS:
         """What LiveKit takes for the session's voice; `Interviewer.tts_node` speaks by `voice`."""
 
-    def hearing(self, plan: Plan, holds_back: Callable[[str], bool]) -> Hearing: ...
+    def hearing(self, plan: Plan, holds_back: Callable[[str, bool], bool]) -> Hearing: ...
     async def find_mode(self) -> None:
         """Learn how the model's server is asked for moves, if it answers."""
 

@@ -119,6 +119,13 @@ class CallHost:
         call = self._call(interview_id)
         self._loop.call_soon_threadsafe(call.withdraw)
 
+    async def drop(self, interview_id: str) -> None:
+        """End the call, if there is one, and leave the interview as it is. When this returns the
+        call writes and records no more."""
+        call = self._calls.get(interview_id)
+        if call is not None:
+            await self._on_call_loop(self._close(call, "dropped"))
+
     def subscribe(self, interview_id: str) -> AsyncIterator[Message]:
         """Captions, states and commits of an interview from now on."""
         return self._bus.subscribe(interview_id)

@@ -26,6 +26,7 @@ from agent.session import TurnTaking
 from agent.turn import Decided, MoveTurn, TurnModel, Words, find_mode
 from agent.turn_model import TurnFailed
 from agent.verbatim import verbatim
+from asr import rehearsal
 from asr.engine import Engine
 from asr.gate import TurnGate
 from asr.models import REHEARSAL, default_compute_type, default_model, resolve
@@ -56,8 +57,6 @@ STAND_IN = "viva-stand-in"
 """The rehearsal's model calls itself this (`server.rehearsal.model.NAME`)."""
 THINKING_HOLD_S = 4.0
 """The silence that "let me think" asks for by itself."""
-REHEARSAL_FLOOR_S = 5.0
-"""The rehearsal model was trained on short windows; people's speech gets ten seconds."""
 
 
 def model_client(settings: Settings, *, grading: bool = False) -> openai.AsyncOpenAI:
@@ -85,8 +84,8 @@ def load_recogniser(settings: Settings) -> Engine:
     return Engine.load(
         resolve(name, settings.models_folder),
         device=device,
-        compute_type=settings.asr_compute_type or "default",
-        floor_s=REHEARSAL_FLOOR_S if name == REHEARSAL else FLOOR_S,
+        compute_type=settings.asr_compute_type or None,
+        floor_s=rehearsal.FLOOR_S if name == REHEARSAL else FLOOR_S,
     )
 
 
@@ -183,12 +182,12 @@ class CallEquipment:
     def session_tts(self, plan: Plan) -> tts.TTS:
         return self._chain(plan)
 
-    def hearing(self, plan: Plan, holds_back: Callable[[str], bool]) -> Hearing:
+    def hearing(self, plan: Plan, holds_back: Callable[[str, bool], bool]) -> Hearing:
         ears = WhisperSTT(
             self._recogniser,
             language=plan.language,
             hotwords=plan.terms,
-            is_backchannel=lambda text, _speaking: holds_back(text),
+            is_backchannel=holds_back,
         )
         gate = TurnGate(
             # Named: the default picks the cloud's detector when LIVEKIT_DEV_MODE is set.
