@@ -18,6 +18,7 @@ from server.api.ports import Host, Recordings
 from server.invites import Invites
 from server.settings import Settings
 from server.store import Store
+from server.version import code_version
 
 DESCRIPTION = (
     "Candidates send their invite's token, operators the API key, each as a Bearer token. A call is"
@@ -40,7 +41,7 @@ def create_app(
     """The application over these parts; whoever made them starts and stops them."""
     app = FastAPI(
         title="Viva",
-        version=status.code_version(),
+        version=code_version(),
         description=DESCRIPTION,
         # FastAPI's own pages load their scripts from a third party.
         docs_url=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,6 +12,7 @@ from server.api.errors import ApiError
 from server.api.models import Health
 from server.api.parts import WithParts
 from server.store import StoreUnavailable
+from server.version import code_version
 
 router = APIRouter(tags=["server"])
 
@@ -28,13 +28,6 @@ _PAGE = Environment(autoescape=True).from_string(
 {% endfor %}</tbody></table></html>
 """
 )
-
-
-def code_version() -> str:
-    try:
-        return version("viva-interviewer")
-    except PackageNotFoundError:  # run from a checkout that was not installed
-        return "unknown"
 
 
 @router.get("/healthz", responses={503: {"model": Health}})

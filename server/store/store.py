@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -60,6 +61,7 @@ class Store:
     ) -> None:
         self.url = url
         self._clock = clock
+        _make_private(url)
         self._write_engine = open_engine(url, writes=True, busy_timeout_ms=busy_timeout_ms)
         self._read_engine = open_engine(url, writes=False, busy_timeout_ms=busy_timeout_ms)
         try:
@@ -233,6 +235,15 @@ class Store:
     def _dispose(self) -> None:
         self._write_engine.dispose()
         self._read_engine.dispose()
+
+
+def _make_private(url: str) -> None:
+    """A new database file is its owner's alone; SQLite gives its other files the same rights."""
+    if file := sqlite_file(url):
+        try:
+            os.close(os.open(file, os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StoreUnavailable(f"{file} cannot be made: {error.strerror}.") from error
 
 
 def _reading(engine: Engine, run: Callable[[Connection], T]) -> T:

@@ -1,0 +1,78 @@
+"""`viva models`: fetch speech models (the only command that downloads any), and list those that are
+here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from server.cli.options import DataDir, ModelsDir, say
+
+app = typer.Typer(help="Speech models.", no_args_is_help=True)
+
+
+@app.command()
+def fetch(
+    name: Annotated[
+        str | None, typer.Argument(help="A name of `viva models list`, or owner/name [fits].")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="hub, modelscope, or the address of a mirror of the hub.")
+    ] = "hub",
+    repository: Annotated[
+        str | None, typer.Option(help="owner/name there, where the source names it otherwise.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.")] = None,
+    models_dir: ModelsDir = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Download a speech model, with progress and checksums; an interrupted download goes on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    from asr import models
+    from server import preflight, settings
+
+    chosen = settings.load(models_dir=models_dir, data_dir=data_dir)
+    wanted = name or preflight.asr_model(chosen)
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks = {}
+
+        def arrived(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = progress.add_task(file, total=total)
+            progress.update(tasks[file], completed=done)
+
+        folder = models.fetch(
+            wanted,
+            chosen.models_folder,
+            source=source,
+            repository=repository,
+            revision=revision,
+            progress=arrived,
+        )
+    say(f"{wanted} is in {folder}.")
+
+
+@app.command("list")
+def list_models(models_dir: ModelsDir = None, data_dir: DataDir = None) -> None:
+    """Say which models there are, and which of them are on this machine."""
+    from asr import models
+    from asr.errors import HearingError
+    from server import settings
+
+    folder = settings.load(models_dir=models_dir, data_dir=data_dir).models_folder
+    known = dict.fromkeys(models.REPOSITORIES)
+    if folder.is_dir():
+        others = (one.name.replace("--", "/", 1) for one in sorted(folder.iterdir()))
+        known |= dict.fromkeys(name for name in others if not name.startswith("."))
+    for name in (*known, models.REHEARSAL):
+        try:
+            state = f"here: {models.resolve(name, folder)}"
+        except HearingError:
+            whole = not (folder / models.folder_name(name)).exists()
+            state = "not here" if whole else "damaged; fetch it again"
+        typer.echo(f"{name:20} {state}")

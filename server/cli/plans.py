@@ -1,0 +1,63 @@
+"""`viva plan`: check a plan, show it, print the schema of plans."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.cli.options import say
+
+app = typer.Typer(help="Interview plans.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Plans, YAML or JSON.")],
+) -> None:
+    """Say of each plan whether it can be used; every problem has its line."""
+    from agent import planfile
+
+    failed = False
+    for file in files:
+        try:
+            plan = planfile.load(file)
+        except planfile.PlanError as error:
+            failed = True
+            say(str(error))
+            continue
+        questions = list(plan.questions())
+        typer.echo(
+            f"{file}: good. {plan.plan_id} {plan.version} ({plan.language}),"
+            f" {len(questions)} questions, {plan.policy.total_time_s / 60:.0f} minutes."
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of plans, for editors."""
+    from agent import planfile
+
+    typer.echo(json.dumps(planfile.schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def show(file: Annotated[Path, typer.Argument(help="The plan, YAML or JSON.")]) -> None:
+    """Print what will be asked, stage by stage."""
+    from agent import planfile
+
+    plan = planfile.load(file)
+    typer.echo(f"{plan.title}\n{plan.job.title} ({plan.job.level}), {plan.language}")
+    for stage in plan.stages:
+        scored = "" if stage.scored else ", not scored"
+        typer.echo(f"\n{stage.title} ({stage.kind}{scored})")
+        for question in stage.questions:
+            must = "" if question.must_ask else " (if there is time)"
+            typer.echo(f"  {question.id}: {question.text}{must}")
+            for probe in question.probes:
+                typer.echo(f"    {probe.id}: {probe.text}")
+    typer.echo(f"\nHash: {plan.hash}")

@@ -1,0 +1,98 @@
+"""`viva report`: print the schema of reports, or one report for a person to read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from server.cli.options import DataDir
+
+if TYPE_CHECKING:
+    from agent.report import Report
+
+app = typer.Typer(help="Reports.", no_args_is_help=True)
+
+
+class NoReport(Exception):
+    """There is none."""
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of reports."""
+    from agent import report
+
+    typer.echo(json.dumps(report.schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(help="An interview's id, or a report.json.")],
+    revision: Annotated[int | None, typer.Option(help="The revision [the newest].")] = None,
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as it is stored.")] = False,
+) -> None:
+    """Print a report."""
+    from agent.report import Report
+
+    text = _text(which, revision, data_dir)
+    if as_json:
+        typer.echo(text)
+        return
+    try:
+        report = Report.model_validate_json(text)
+    except ValueError as error:
+        raise NoReport(f"{which} is no report of this version of Viva.") from error
+    for line in _lines(report):
+        typer.echo(line)
+
+
+def _text(which: str, revision: int | None, data_dir: Path | None) -> str:
+    if Path(which).is_file():
+        return Path(which).read_text(encoding="utf-8")
+    import asyncio
+
+    from server import settings
+    from server.store import Store, StoredReport, UnknownInterview, sqlite_url
+    from server.store.engine import sqlite_file
+
+    chosen = settings.load(data_dir=data_dir)
+    url = chosen.database_url or sqlite_url(chosen.data_dir)
+    file = sqlite_file(url)
+    if file and not file.is_file():
+        raise NoReport(f"There is no file {which}, and no database in {chosen.data_dir}.")
+
+    async def read(store: Store) -> StoredReport | None:
+        await store.interview(which)
+        return await store.report(which, revision)
+
+    store = Store(url)
+    try:
+        found = asyncio.run(read(store))
+    except UnknownInterview:
+        raise NoReport(f"There is no file and no interview {which}.") from None
+    finally:
+        store.close()
+    if found is None:
+        raise NoReport(f"Interview {which} has no such report yet.")
+    return found.json
+
+
+def _lines(report: Report) -> list[str]:
+    overall = report.overall
+    score = "no score" if overall.score is None else f"{overall.score} of 10"
+    lines = [
+        f"{report.candidate.name or 'Candidate'}: {report.plan.job_title}",
+        f"Status: {report.status}. {report.status_reason}",
+        f"Overall: {score}. {overall.reason}",
+        "",
+    ]
+    for name, rating in overall.dimensions.each():
+        given = "-" if rating.score is None else str(rating.score)
+        lines.append(f"  {name:16} {given:>2}  {rating.reason}")
+    for answer in report.answers:
+        lines += ["", f"{answer.question_id} ({answer.state}): {answer.question}"]
+    return [*lines, "", overall.overall_remark]

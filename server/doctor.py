@@ -1,0 +1,339 @@
+"""`viva doctor`: one finding for each thing an interview needs, and what to do where it is not as
+it should be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from server import preflight
+from server.api.keys import FILE as KEY_FILE
+from server.preflight import NotReady, is_loopback
+from server.settings import Settings, unknown_variables
+from server.store import Store, StoreError, sqlite_url
+
+MODEL_TIMEOUT_S = 60.0
+VOICE_TIMEOUT_S = 15.0
+SOON_DAYS = 21
+Check = Callable[[Settings], AsyncIterator["Finding"]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    state: Literal["ok", "note", "bad"]
+    text: str
+    to_do: str = ""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Every check, in the order in which an operator would put things right."""
+    found: list[Finding] = []
+    for check in CHECKS:
+        found += [one async for one in check(settings)]
+    return found
+
+
+async def _variables(settings: Settings) -> AsyncIterator[Finding]:
+    unknown = unknown_variables()
+    if unknown:
+        yield Finding(
+            "settings",
+            "note",
+            f"No setting has this name: {', '.join(unknown)}.",
+            "Compare with docs/settings.md.",
+        )
+    else:
+        yield Finding("settings", "ok", "Every VIVA_ variable is known.")
+
+
+async def _data(settings: Settings) -> AsyncIterator[Finding]:
+    folder = settings.data_dir
+    try:
+        await asyncio.to_thread(preflight.check_folder, folder)
+    except NotReady as error:
+        yield Finding("data folder", "bad", str(error))
+        return
+    free = (await asyncio.to_thread(shutil.disk_usage, folder)).free >> 20
+    if free < settings.min_free_mb:
+        yield Finding(
+            "disk",
+            "bad",
+            f"{free} MB free in {folder}; below {settings.min_free_mb} MB no interview begins.",
+            "Make room, or move the data folder.",
+        )
+    else:
+        yield Finding("disk", "ok", f"{free} MB free in {folder}.")
+    key = folder / KEY_FILE
+    if (
+        not settings.api_key
+        and key.is_file()
+        and key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ):
+        yield Finding("API key", "bad", f"Others can read {key}.", f"chmod 600 {key}")
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    url = settings.database_url or sqlite_url(settings.data_dir)
+    try:
+        store = await asyncio.to_thread(Store, url)
+    except StoreError as error:
+        yield Finding("database", "bad", str(error), "Restore a backup: docs/operations.md.")
+        return
+    try:
+        _, total = await store.list_interviews(limit=1)
+        waiting = await store.jobs_waiting()
+        yield Finding("database", "ok", f"{total} interviews, {waiting} reports to be made.")
+    finally:
+        await store.aclose()
+
+
+async def _hearing(settings: Settings) -> AsyncIterator[Finding]:
+    from asr import models
+    from asr.errors import HearingError
+
+    try:
+        folder = await asyncio.to_thread(preflight.check_hearing, settings)
+        if (folder / models.MANIFEST).is_file():
+            await asyncio.to_thread(models.verify, folder)
+    except (NotReady, HearingError) as error:
+        yield Finding("speech model", "bad", str(error))
+        return
+    name = preflight.asr_model(settings)
+    if name == models.REHEARSAL:
+        yield Finding(
+            "speech model",
+            "note",
+            "The rehearsal model understands only the rehearsal's voices.",
+            "For people: viva models fetch",
+        )
+    else:
+        yield Finding("speech model", "ok", f"{name} in {folder}.")
+
+
+async def _model(settings: Settings) -> AsyncIterator[Finding]:
+    yield await _ask("model", settings, settings.model_url, settings.model)
+    grader = (settings.grader_url or settings.model_url, settings.grader_model or settings.model)
+    if grader != (settings.model_url, settings.model):
+        yield await _ask("grading model", settings, *grader)
+
+
+async def _ask(name: str, settings: Settings, url: str, model: str) -> Finding:
+    """One real strict call: what the server enforces is what will be used."""
+    import openai
+
+    from agent.turn_model import BadMove, TurnFailed, find_mode
+
+    client = openai.AsyncOpenAI(
+        base_url=url,
+        api_key=settings.model_api_key.get_secret_value(),
+        max_retries=0,
+    )
+    try:
+        mode = await find_mode(client, model, timeout_s=MODEL_TIMEOUT_S)
+    except BadMove as error:
+        return Finding(
+            name,
+            "bad",
+            f"{model} at {url} answers, but {error}.",
+            "Use a server that does: docs/models.md has the lines for vLLM, Ollama and LM Studio.",
+        )
+    except TurnFailed as error:
+        return Finding(
+            name,
+            "bad",
+            f"{model} at {url} does not answer: {error}.",
+            "Start the model server, or name it with VIVA_MODEL_URL and VIVA_MODEL. Without it"
+            " interviews go on by the plan's order, and reports have no scores.",
+        )
+    finally:
+        await client.close()
+    if settings.model_mode not in ("auto", mode) and name == "model":
+        return Finding(
+            name,
+            "bad",
+            f"{model} at {url} enforces {mode}, but VIVA_MODEL_MODE is {settings.model_mode}.",
+            "Unset VIVA_MODEL_MODE.",
+        )
+    return Finding(name, "ok", f"{model} at {url} answers; moves will be asked for by {mode}.")
+
+
+async def _voices(settings: Settings) -> AsyncIterator[Finding]:
+    from tts.espeak import EspeakTTS
+
+    for language in ("en", "zh"):
+        embedded = EspeakTTS(language)
+        yield await _speak(f"embedded voice ({language})", embedded.aclose, embedded)
+        if settings.speaks_with_edge:
+            from tts import edge  # only here: it loads an HTTP client
+
+            wanted = settings.voice_zh if language == "zh" else settings.voice_en
+            try:
+                voice = edge.EdgeTTS(wanted or edge.VOICES[language])
+            except ValueError as error:
+                yield Finding(f"edge-tts ({language})", "bad", str(error), "See docs/settings.md.")
+                continue
+            yield await _speak(f"edge-tts ({language})", voice.aclose, voice)
+
+
+async def _speak(name: str, close: Callable[[], Awaitable[None]], voice: object) -> Finding:
+    from livekit.agents import APIError, tts
+
+    from tts.voice import speak
+
+    assert isinstance(voice, tts.TTS)
+    samples = 0
+    try:
+        async with asyncio.timeout(VOICE_TIMEOUT_S):
+            async for piece in speak(voice, "你好" if "zh" in name else "Hello."):
+                samples += len(piece.pcm) // 2
+    except (APIError, TimeoutError, OSError) as error:
+        to_do = "VIVA_PRIVACY=local uses the embedded voice alone." if "edge" in name else ""
+        return Finding(name, "bad", f"It does not speak: {error or type(error).__name__}.", to_do)
+    finally:
+        await close()
+    return Finding(name, "ok" if samples else "bad", f"It speaks ({samples} samples).")
+
+
+async def _ports(settings: Settings) -> AsyncIterator[Finding]:
+    if await _viva_answers(settings):
+        yield Finding("web port", "ok", f"A Viva server answers at port {settings.port}.")
+    else:
+        try:
+            preflight.check_port(settings.host, settings.port)
+            yield Finding("web port", "ok", f"Port {settings.port} on {settings.host} is free.")
+        except NotReady as error:
+            yield Finding("web port", "bad", str(error))
+    if settings.media_ports:
+        first, last = settings.media_ports
+        taken = [port for port in range(first, last + 1) if not _udp_free(port)]
+        width = last - first + 1
+        enough = width - len(taken) >= settings.max_interviews
+        yield Finding(
+            "media ports",
+            "ok" if enough else "bad",
+            f"{width - len(taken)} of {width} UDP ports {first}-{last} are free.",
+            "" if enough else f"{settings.max_interviews} interviews need as many; give more.",
+        )
+
+
+async def _viva_answers(settings: Settings) -> bool:
+    scheme = "https" if settings.tls_cert else "http"
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    name = f"[{host}]" if ":" in host else host
+    try:
+        # Our own certificate may carry a public name only; nothing secret is sent.
+        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=3) as client:
+            answer = await client.get(f"{scheme}://{name}:{settings.port}/healthz")
+            return "max_interviews" in answer.json()
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+def _udp_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+async def _tls(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.tls_cert is None:
+        https = settings.base_url.startswith("https:")
+        if is_loopback(settings.host) or https:
+            how = "a proxy before this server speaks https" if https else "only this machine"
+            yield Finding("TLS", "ok", f"Not needed here: {how}.")
+        else:
+            yield Finding(
+                "TLS",
+                "bad",
+                "Browsers give a microphone only to https: or localhost.",
+                "Give VIVA_TLS_CERT and VIVA_TLS_KEY, or a TLS proxy's address as VIVA_PUBLIC_URL.",
+            )
+        return
+    try:
+        preflight.check_tls(settings)
+    except NotReady as error:
+        yield Finding("TLS", "bad", str(error))
+        return
+    for one in _expiry(settings):
+        yield one
+
+
+def _expiry(settings: Settings) -> Iterator[Finding]:
+    from cryptography import x509
+
+    assert settings.tls_cert is not None
+    certificate = x509.load_pem_x509_certificate(settings.tls_cert.read_bytes())
+    left = (certificate.not_valid_after_utc - datetime.now(UTC)).days
+    if left < 0:
+        yield Finding("TLS", "bad", "The certificate has expired.", "Renew it.")
+    elif left < SOON_DAYS:
+        yield Finding("TLS", "note", f"The certificate expires in {left} days.", "Renew it.")
+    else:
+        yield Finding("TLS", "ok", f"The certificate is good for {left} days.")
+
+
+async def _privacy(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.privacy == "network":
+        goes = ["what the interviewer says, to Microsoft"] if settings.speaks_with_edge else []
+        goes += [
+            f"what both say, to {name}"
+            for name in dict.fromkeys(map(_elsewhere, (settings.model_url, settings.grader_url)))
+            if name
+        ]
+        text = (
+            f"Leaves this machine: {'; '.join(goes)}." if goes else "Nothing leaves this machine."
+        )
+        yield Finding("privacy", "note" if goes else "ok", text)
+        return
+    outside = [
+        name
+        for name, value in (
+            ("VIVA_MODEL_URL", _elsewhere(settings.model_url)),
+            ("VIVA_GRADER_URL", _elsewhere(settings.grader_url)),
+            ("VIVA_STUN", settings.stun),
+            ("VIVA_TURN_URL", settings.turn_url),
+        )
+        if value
+    ]
+    if outside:
+        yield Finding(
+            "privacy",
+            "bad",
+            f"VIVA_PRIVACY is local, but {', '.join(outside)} names another machine.",
+            "Unset it, or set VIVA_PRIVACY=network.",
+        )
+    else:
+        yield Finding("privacy", "ok", "Nothing leaves this machine.")
+
+
+def _elsewhere(url: str) -> str:
+    """The host of a URL, unless it is this machine."""
+    host = urlsplit(url).hostname or ""
+    return "" if not host or is_loopback(host) else host
+
+
+CHECKS: tuple[Check, ...] = (
+    _variables,
+    _data,
+    _database,
+    _hearing,
+    _model,
+    _voices,
+    _ports,
+    _tls,
+    _privacy,
+)

@@ -1,0 +1,143 @@
+"""What must hold before the server starts; each refusal says what to do."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import planfile
+from agent.plan import Plan
+from asr import models
+from asr.errors import HearingError
+from server.api.keys import OperatorKey, operator_key
+from server.settings import Settings
+from server.store import Store, sqlite_url
+
+
+class NotReady(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    remarks: tuple[str, ...]
+    """What the operator should know."""
+    key: OperatorKey
+
+
+def check(settings: Settings, plans: Iterable[Path] = ()) -> Ready:
+    """Everything that can be known before the parts are made. Raises `NotReady`, `SettingsError`,
+    `PlanError`, `StoreUnavailable`."""
+    read = [planfile.load(path) for path in plans]
+    check_folder(settings.data_dir)
+    check_port(settings.host, settings.port)
+    check_tls(settings)
+    check_hearing(settings)
+    key = operator_key(settings)
+    remarks = [*_remarks(settings, key)]
+    if read:
+        remarks += _save(settings, read)
+    return Ready(tuple(remarks), key)
+
+
+def check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise NotReady(
+            f"The data folder {folder} cannot be written: {error.strerror}."
+            " Give this user the right to, or name another folder with --data-dir."
+        ) from error
+
+
+def check_port(host: str, port: int) -> None:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, proto, _, address = found[0]
+        with socket.socket(family, kind, proto) as probe:
+            # As the server itself does: a port that was left a moment ago is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise NotReady(
+            f"Port {port} on {host} cannot be used: {error.strerror}."
+            " Stop the program that has it, or choose another with --port."
+        ) from error
+
+
+def check_tls(settings: Settings) -> None:
+    import ssl
+
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise NotReady(
+            f"The TLS certificate {settings.tls_cert} and key {settings.tls_key} cannot be used:"
+            f" {error.strerror or error}."
+        ) from error
+
+
+def asr_model(settings: Settings) -> str:
+    """The recogniser's name or folder: what is set, or what fits the device."""
+    if settings.asr_model:
+        return settings.asr_model
+    from asr.whisper import choose_device  # heavy: it loads CTranslate2
+
+    return models.default_model(choose_device(settings.asr_device))
+
+
+def check_hearing(settings: Settings) -> Path:
+    """The recogniser's folder."""
+    try:
+        name = asr_model(settings)
+        return models.resolve(name, settings.models_folder)
+    except HearingError as error:
+        raise NotReady(f"{str(error).rstrip('.')}. `viva serve` itself never downloads.") from error
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _remarks(settings: Settings, key: OperatorKey) -> Iterator[str]:
+    if key.file:
+        made = "A new API key was made: it" if key.new else "The API key"
+        yield f"{made} stands in {key.file}."
+    if settings.speaks_with_edge:
+        yield (
+            "The interviewer's voice is edge-tts: what it says goes to Microsoft."
+            " --privacy local keeps it on this machine."
+        )
+    if not is_loopback(settings.host) and not settings.base_url.startswith("https:"):
+        yield (
+            "Browsers give a microphone only to https: or localhost. Give --tls-cert and --tls-key,"
+            " or put a TLS proxy before this server and name it with --public-url."
+        )
+
+
+def _save(settings: Settings, plans: list[Plan]) -> list[str]:
+    import asyncio
+
+    store = Store(settings.database_url or sqlite_url(settings.data_dir))
+
+    async def save() -> None:
+        for plan in plans:
+            await store.save_plan(plan)
+
+    try:
+        asyncio.run(save())
+    finally:
+        store.close()
+    return [f"Plan {plan.plan_id} {plan.version} is ready: {plan.hash}" for plan in plans]
