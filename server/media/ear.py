@@ -34,8 +34,8 @@ CONCEALED_FRAMES = 3
 
 HOLE_WAIT_MIN, HOLE_WAIT_MAX, HOLE_WAIT_START = 0.020, 0.250, 0.060
 HOLE_MARGIN = 0.005
-HOLE_WARM_UP = 250
-"""Packets until the observed reordering is trusted."""
+WARM_UP = 250
+"""Packets until what was observed of the network is trusted."""
 IDLE_WAIT_MIN, IDLE_WAIT_MAX, IDLE_MARGIN = 0.150, 0.400, 0.060
 QUANTILE = 0.999
 BASE_WINDOW_S = 5.0
@@ -297,13 +297,15 @@ class Ear:
     @property
     def hole_wait(self) -> float:
         """How long a hole is waited for, in seconds."""
-        if self._reordering.seen < HOLE_WARM_UP:
+        if self._reordering.seen < WARM_UP:
             return HOLE_WAIT_START
         wait = self._reordering.quantile() + HOLE_MARGIN
         return min(max(wait, HOLE_WAIT_MIN), HOLE_WAIT_MAX)
 
     @property
     def _idle_wait(self) -> float:
+        if self._lateness.seen < WARM_UP:
+            return IDLE_WAIT_MAX
         wait = self._lateness.quantile() + IDLE_MARGIN
         return min(max(wait, IDLE_WAIT_MIN), IDLE_WAIT_MAX)
 

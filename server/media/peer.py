@@ -345,12 +345,13 @@ def codec_preferences(codecs: Sequence[str]) -> list[Any]:
 
 
 def _settle(transceiver: RTCRtpTransceiver) -> str:
-    """Which codec it will be; ask the other side for Opus' own copies of lost frames."""
-    for codec in transceiver._codecs:
-        if codec.name.lower() == "opus":
-            # aiortc drops the offered parameters from its answer, and with them FEC.
-            codec.parameters = {"minptime": 10, "useinbandfec": 1}
-    name: str = transceiver._codecs[0].name
+    """Which codec it will be, the best of those in common: the answer names no other."""
+    del transceiver._codecs[1:]  # an answer with two lets the other side change at any packet
+    codec = transceiver._codecs[0]
+    if codec.name.lower() == "opus":
+        # aiortc drops the offered parameters from its answer, and with them FEC.
+        codec.parameters = {"minptime": 10, "useinbandfec": 1}
+    name: str = codec.name
     return name.lower()
 
 

@@ -132,6 +132,17 @@ def test_an_offer_that_says_no_direction_means_both() -> None:
 
 
 @media
+async def test_of_several_codecs_the_answer_names_the_best() -> None:
+    answer = await answered(OFFER, codecs=("opus", "PCMU"))
+    [audio] = [line for line in answer.splitlines() if line.startswith("m=audio")]
+    assert audio.endswith(" 111")
+    without = OFFER.replace("opus/48000", "speex/16000")
+    answer = await answered(without, codecs=("opus", "PCMU"))
+    [audio] = [line for line in answer.splitlines() if line.startswith("m=audio")]
+    assert audio.endswith(" 0")
+
+
+@media
 async def test_nothing_in_common_is_named() -> None:
     offer = OFFER.replace("opus/48000", "speex/16000")
     with pytest.raises(BadOffer, match="cannot be used"):
