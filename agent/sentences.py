@@ -195,7 +195,7 @@ def check_free_probe(
 
 def _check_form(text: str) -> str | None:
     found = sentences(text)
-    if not found:
+    if not words(text):
         return "there are no words"
     if len(found) > 1 or "\n" in text.strip():
         return "it is more than one sentence"
