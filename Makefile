@@ -4,7 +4,7 @@ BIN := .venv/bin
 MARKED := session or media or rehearsal or vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install test rehearse check lint types imports marked soak bench lock clean
+.PHONY: help install test rehearse check lint types imports marked bench-quick vllm-env soak lock
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -34,10 +34,20 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-marked: install
-	$(BIN)/python -m pytest -m "$(MARKED)"
+marked: install  ## Every marked test that can run here
+	$(BIN)/python -m pytest -m "$(MARKED)" --durations=15
 
-check: lint types imports marked  ## Lint, types, import contracts, and every marked test that can run here
+bench-quick: install
+	$(BIN)/python -m bench.receive --quick
+	$(BIN)/python -m bench.turn_latency --quick
+
+vllm-env: install  ## The environment of the vLLM contract test (6 GB, from the package index)
+	$(BIN)/python tests/vllm/environment.py
+
+soak: install  ## The long series: 60 kills over rehearsals (about an hour)
+	$(BIN)/python -m pytest -m soak -s
+
+check: lint types imports bench-quick marked  ## Lint, types, import contracts, and every marked test that can run here
 
 lock:  ## Make requirements.lock again (hashes, no addresses)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
