@@ -1,0 +1,246 @@
+"""The command line speaks in sentences and leaves the right exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from server import cli, wiring
+from server.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PLAN = ROOT / "prompts" / "plans" / "rehearsal_en.yaml"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Run]:
+    """`viva …` in this process, with a data folder of its own: exit code, output, errors."""
+    monkeypatch.setenv("VIVA_DATA_DIR", str(tmp_path / "data"))
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def viva(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["viva", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), out, err
+
+    yield viva
+    root.handlers[:], root.level = handlers, level
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys; from server.cli import app; app(['--help'], standalone_mode=False);"
+        "heavy = {'fastapi', 'sqlalchemy', 'livekit', 'openai', 'numpy', 'ctranslate2', 'aiortc'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.rstrip().endswith("[]")
+    for command in ("serve", "rehearse", "invite", "plan", "report", "models", "backup", "doctor"):
+        assert f"  {command} " in done.stdout
+
+
+def commands() -> Iterator[tuple[str, typer.core.TyperCommand]]:
+    def walk(name: str, command: object) -> Iterator[tuple[str, typer.core.TyperCommand]]:
+        if isinstance(command, typer.core.TyperGroup):
+            for sub, found in command.commands.items():
+                yield from walk(f"{name} {sub}".strip(), found)
+        elif isinstance(command, typer.core.TyperCommand):
+            yield name, command
+
+    return walk("", get_command(cli.app))
+
+
+def test_every_command_and_option_is_described_in_help_and_docs() -> None:
+    docs = "".join((ROOT / "docs" / name).read_text() for name in ("operations.md", "settings.md"))
+    for name, command in commands():
+        assert f"viva {name}" in docs, name
+        assert command.help, name
+        for parameter in command.params:
+            option = max(parameter.opts, key=len)
+            if not option.startswith("--") or option == "--help":
+                continue
+            assert getattr(parameter, "help", None), f"{name} {option}"
+            setting = f"VIVA_{option[2:].upper().replace('-', '_')}"
+            assert option in docs or f"`{setting}`" in docs, f"{name} {option}"
+
+
+def test_the_options_of_serve_are_settings() -> None:
+    serve = dict(commands())["serve"]
+    names = {parameter.name for parameter in serve.params} - {"plan"}
+    assert names <= set(Settings.model_fields)
+    without_option = set(Settings.model_fields) - names
+    assert {"api_key", "model_api_key", "turn_password"} <= without_option
+
+
+def test_serve_without_a_speech_model_says_how_to_get_one(run: Run) -> None:
+    code, _, err = run("serve", "--port", "0", "--asr-model", "small")
+    assert code == 1
+    assert "viva models fetch small" in err
+    assert "never downloads" in err
+    assert "Traceback" not in err
+
+
+def test_serve_on_an_occupied_port_says_so(run: Run) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, _, err = run("serve", "--port", str(port), "--asr-model", "rehearsal")
+    assert code == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used" in err
+    assert "--port" in err
+
+
+def test_serve_with_a_folder_that_cannot_be_written_says_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = run("serve", "--data-dir", tmp_path / "file" / "data")
+    assert code == 1
+    assert "cannot be written" in err and "--data-dir" in err
+
+
+def test_serve_with_a_bad_plan_names_the_line(run: Run, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(PLAN.read_text().replace("level: mid", "level: wizard"))
+    code, _, err = run("serve", "--plan", bad, "--asr-model", "rehearsal")
+    assert code == 1
+    assert re.search(r"bad\.yaml:\d+: job › level", err)
+
+
+def test_serve_with_a_bad_certificate_says_so(run: Run, tmp_path: Path) -> None:
+    for name in ("cert", "key"):
+        (tmp_path / name).write_text("no PEM")
+    given = ("--tls-cert", tmp_path / "cert", "--tls-key", tmp_path / "key")
+    code, _, err = run("serve", "--port", "0", *given)
+    assert code == 1
+    assert "certificate" in err
+
+
+def test_serve_says_where_the_new_key_is_and_starts(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr(wiring, "serve", started.append)
+    given = ("--port", "0", "--asr-model", "rehearsal", "--privacy", "local", "--plan", PLAN)
+    code, _, err = run("serve", *given, "--media-ports", "40000-40010")
+    assert code == 0, err
+    assert f"A new API key was made: it stands in {tmp_path / 'data' / 'api_key'}" in err
+    assert "Plan rehearsal_en 1 is ready" in err
+    assert started[0].media_ports == (40000, 40010)
+    assert started[0].privacy == "local"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--port", "99999"), "VIVA_PORT is 99999"),
+        (("--privacy", "maybe"), "VIVA_PRIVACY is 'maybe'"),
+        (("--media-ports", "x"), "write a port range as A-B"),
+        (("--nonsense",), "No such option"),
+        (("--port", "http"), "valid integer"),
+    ],
+)
+def test_what_was_typed_wrongly_leaves_code_2(run: Run, given: tuple[str, ...], said: str) -> None:
+    code, _, err = run("serve", *given)
+    assert code == 2
+    assert said in err
+
+
+def test_an_invite_is_a_link_and_its_interview_exists(run: Run) -> None:
+    code, out, err = run("invite", PLAN, "--name", "Ada", "--public-url", "https://jobs.example")
+    assert code == 0
+    assert re.fullmatch(r"https://jobs\.example/call#[\w-]{43}\n", out)
+    assert "good until" in err
+    code, out, _ = run("invite", PLAN, "--json", "--extra-time", "--days", "1")
+    assert code == 0
+    assert set(json.loads(out)) == {"interview_id", "token", "url", "expires_at"}
+    code, _, err = run("invite", PLAN.with_name("nothing.yaml"))
+    assert (code, "cannot be read" in err) == (1, True)
+
+
+def test_plans_are_checked_shown_and_described(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("plan", "check", *PLAN.parent.glob("*.yaml"))
+    assert code == 0
+    assert out.count("good.") == len(list(PLAN.parent.glob("*.yaml")))
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("plan_id: [")
+    code, out, err = run("plan", "check", PLAN, bad)
+    assert (code, "good." in out, "bad.yaml:" in err) == (1, True, True)
+    assert json.loads(run("plan", "schema")[1])["title"] == "Plan"
+    assert "Hash: " in run("plan", "show", PLAN)[1]
+    assert json.loads(run("report", "schema")[1])["$id"].startswith("urn:viva:report")
+
+
+def test_a_report_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("report", "show", "nobody")
+    assert (code, "no database" in err) == (1, True)
+    made = json.loads(run("invite", PLAN, "--json")[1])
+    code, _, err = run("report", "show", made["interview_id"])
+    assert (code, "no such report yet" in err) == (1, True)
+    code, _, err = run("report", "show", "nobody")
+    assert (code, "no interview nobody" in err) == (1, True)
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    code, _, err = run("report", "show", other)
+    assert (code, "no report of this version" in err) == (1, True)
+
+
+def test_a_backup_is_made_once(run: Run, tmp_path: Path) -> None:
+    run("invite", PLAN)
+    code, out, _ = run("backup", tmp_path / "copy")
+    assert code == 0
+    assert out.splitlines() == [str(tmp_path / "copy" / "viva.sqlite3")]
+    code, _, err = run("backup", tmp_path / "copy")
+    assert (code, "not empty" in err) == (1, True)
+
+
+def test_models_are_listed_without_asking_anyone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data" / "models" / "small").mkdir(parents=True)
+    code, out, _ = run("models", "list")
+    assert code == 0
+    listed = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert listed["tiny"] == "not here"
+    assert listed["small"].startswith("damaged")
+    assert listed["rehearsal"].startswith("here")
+    code, _, err = run("models", "fetch", "nonsense")
+    assert (code, "no speech model 'nonsense'" in err) == (1, True)
+
+
+def test_an_unexpected_error_is_a_sentence_and_with_debug_a_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(settings: Settings) -> None:
+        raise ZeroDivisionError("of the wiring")
+
+    monkeypatch.setattr(wiring, "serve", broken)
+    given = ("serve", "--port", "0", "--asr-model", "rehearsal", "--privacy", "local")
+    code, _, err = run(*given)
+    assert code == 1
+    assert "ZeroDivisionError: of the wiring" in err and "--debug" in err
+    monkeypatch.setattr(sys, "argv", ["viva", *given, "--debug"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()

@@ -1,0 +1,123 @@
+"""Settings come from one place, say what is wrong, and are all described."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from server import settings
+from server.settings import Settings, SettingsError, load, unknown_variables
+
+DOCS = Path(__file__).parents[2] / "docs"
+PACKAGES = ("agent", "asr", "tts", "server", "web", "prompts")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"VIVA_{name.upper()}", raising=False)
+
+
+def test_the_defaults_listen_on_this_machine_only() -> None:
+    chosen = load()
+    assert chosen.host == "127.0.0.1"
+    assert chosen.model_url == "http://127.0.0.1:8000/v1"
+    assert chosen.model == "Qwen/Qwen2.5-7B-Instruct"
+    assert chosen.stun == chosen.turn_url == ""
+    assert chosen.models_folder == Path("data/models")
+
+
+def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVA_PORT", "8001")
+    monkeypatch.setenv("VIVA_MEDIA_PORTS", "40000-40100")
+    assert load().port == 8001
+    assert load(port=8002, host=None).port == 8002
+    assert load().media_ports == (40000, 40100)
+    assert load(media_ports="5-6").media_ports == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("port", "99999", "VIVA_PORT is '99999': Input should be less than or equal to 65535."),
+        ("port", "http", "VIVA_PORT is 'http': Input should be a valid integer"),
+        ("media_ports", "40000", "VIVA_MEDIA_PORTS is '40000': write a port range as A-B"),
+        ("media_ports", "9-8", "the lower one first"),
+        ("media_ports", "0-8", "between 1 and 65535"),
+        ("media_ip", "example.org", "write an IP address"),
+        ("model_url", "localhost:8000", "write a whole address"),
+        ("model_url", "ftp://x/v1", "write a whole address"),
+        ("stun", "http://x", "write host:port"),
+        ("turn_url", "x:3478", "write turn:host:port"),
+        ("privacy", "yes", "VIVA_PRIVACY is 'yes'"),
+        ("max_interviews", "0", "greater than or equal to 1"),
+        ("asr_device", "gpu", "VIVA_ASR_DEVICE is 'gpu'"),
+    ],
+)
+def test_a_malformed_value_is_named_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"VIVA_{name.upper()}", value)
+    with pytest.raises(SettingsError) as refused:
+        load()
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tls_cert": "a.pem"},
+        {"turn_url": "turn:a:1"},
+        {"privacy": "local", "voice": "edge"},
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_refused(given: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="do not fit"):
+        load(**given)
+
+
+def test_a_secret_is_never_repeated_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVA_API_KEY", "s3cret-value-of-the-key")
+    monkeypatch.setenv("VIVA_PORT", "x")
+    with pytest.raises(SettingsError) as refused:
+        load()
+    assert "s3cret" not in str(refused.value)
+    monkeypatch.setenv("VIVA_PORT", "1")
+    assert "s3cret" not in repr(load())
+
+
+def test_the_voice_that_needs_the_network_is_used_only_where_it_is_allowed() -> None:
+    assert load().speaks_with_edge
+    assert not load(privacy="local").speaks_with_edge
+    assert not load(voice="espeak").speaks_with_edge
+
+
+def test_the_address_in_invites_follows_host_tls_and_proxy() -> None:
+    assert load(host="::1", port=1).base_url == "http://[::1]:1"
+    assert load(tls_cert="a", tls_key="b", host="h", port=2).base_url == "https://h:2"
+    assert load(public_url="https://jobs.example/").base_url == "https://jobs.example"
+
+
+def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVA_MODLE", "x")
+    monkeypatch.setenv("VIVA_MODEL", "x")
+    assert unknown_variables() == ["VIVA_MODLE"]
+
+
+def test_every_setting_is_described_and_nothing_else_is() -> None:
+    described = set(re.findall(r"^\| `(VIVA_\w+)` \|", (DOCS / "settings.md").read_text(), re.M))
+    assert described == {f"VIVA_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_nothing_else_reads_the_environment() -> None:
+    root = Path(settings.__file__).parents[1]
+    readers = [
+        str(file.relative_to(root))
+        for package in PACKAGES
+        for file in (root / package).rglob("*.py")
+        if re.search(r"os\.environ|os\.getenv|\bgetenv\(", file.read_text(encoding="utf-8"))
+    ]
+    # The rehearsal hands its own environment, less our settings, to the server that it starts.
+    assert set(readers) <= {"server/settings.py", "server/rehearsal/processes.py"}
