@@ -41,7 +41,7 @@ def sentences(text: str) -> list[str]:
 def first_sentence(text: str) -> str | None:
     """The first sentence of a text still growing, once it is surely whole."""
     for end in _ends(text):
-        if end < len(text) or text[end - 1] in "。！？；":
+        if end < len(text):
             return text[:end].strip()
     return None
 
@@ -149,8 +149,9 @@ _FAREWELL = re.compile(
 )
 _FAREWELL_ZH = re.compile("再见|感谢您的时间|面试结束|到此结束|祝您|祝你")
 _ASKS = re.compile(
-    r"^(?:and |so |but |then )?(?:what|why|how|when|where|which|who|could|can|would|will|do|does"
-    r"|did|are|is|were|was|have|has|tell me|describe|explain|please|let's|let us)\b",
+    r"^(?:and |so |but |then )?(?:what|why|how|when|where|which|who|could|can|would|will|do"
+    r"|does|did|are|is|were|was|have|has|tell me|describe|explain|walk me|give me|please|let's"
+    r"|let us)\b",
     re.IGNORECASE,
 )
 _ASKS_ZH = re.compile("请|吗|呢|什么|怎么|为什么|如何|哪|能否|是否")
@@ -227,9 +228,7 @@ def _asks(text: str) -> bool:
 
 def _check_tone(text: str, *, opening: bool = False) -> str | None:
     """No judgement (of a probe: not as its opening), no promise, no farewell."""
-    judged = text if not opening else re.split(r"[,，:：—-]", text.strip())[0][:40]
-    if opening and judged == text.strip()[:40]:
-        judged = " ".join(text.split()[:2])
+    judged = _opening(text) if opening else text
     if _PRAISE.search(judged) or _PRAISE_ZH.search(judged):
         return "it judges the answer"
     if _PROMISE_ZH.search(text) or (not opening and _PROMISE.search(text)):
@@ -237,6 +236,14 @@ def _check_tone(text: str, *, opening: bool = False) -> str | None:
     if _FAREWELL.search(text) or _FAREWELL_ZH.search(text):
         return "it says farewell"
     return None
+
+
+def _opening(text: str) -> str:
+    """What stands before the first comma, or the first two words or characters."""
+    first, comma, _ = re.sub("[，:：—]", ",", text.strip()).partition(",")
+    if comma and len(first) <= 40:
+        return first
+    return text.strip()[:2] if _HAN.search(text[:2]) else " ".join(text.split()[:2])
 
 
 def _check_known(text: str, heard_text: str, language: Language) -> str | None:
@@ -294,7 +301,8 @@ def _check_one_request(text: str) -> str | None:
     marks = re.findall("[?？]", text)
     if len(marks) != 1 or text.strip()[-1] not in "?？":
         return "it must be one question that ends with a question mark"
-    if _SECOND_REQUEST.search(text) or _SECOND_REQUEST_ZH.search(text):
+    second = _SECOND_REQUEST.search(text)
+    if (second and _ASKS.search(text[: second.start()].strip())) or _SECOND_REQUEST_ZH.search(text):
         return "it asks for two things"
     return None
 
