@@ -75,13 +75,7 @@ class EndInterview(_Move):
 
 
 Move = Annotated[
-    NextQuestion
-    | AskProbe
-    | RepeatQuestion
-    | SkipQuestion
-    | Wait
-    | AnswerCandidate
-    | EndInterview,
+    NextQuestion | AskProbe | RepeatQuestion | SkipQuestion | Wait | AnswerCandidate | EndInterview,
     Field(discriminator="name"),
 ]
 MOVE_NAMES = (
