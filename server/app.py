@@ -4,10 +4,12 @@ nothing.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 
 from server.api import candidate, errors, operator, socket, status
@@ -64,6 +66,20 @@ def create_app(
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders, https=settings.base_url.startswith("https:"))
     return app
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn, stopped by SIGINT or SIGTERM and then done.
+
+    uvicorn itself raises the signal once more when it has stopped; that would end the process, or
+    cancel its main task, before calls and reports have stopped in their turn.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:

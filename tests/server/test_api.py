@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 from fake_host import OPERATOR, FakeHost, Invited, Inviting
 from fastapi import FastAPI
 
@@ -436,6 +441,45 @@ async def test_the_list_of_routes_asks_no_third_party(app: FastAPI, web: httpx.A
     assert "<script" not in page
     schema = (await web.get("/openapi.json")).json()
     assert schema["info"]["title"] == "Viva"
+
+
+STOPS = """
+import asyncio, sys, uvicorn
+from server.app import WebServer
+
+async def app(scope, receive, send): ...
+
+async def main():
+    server = WebServer(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    print("up", flush=True)
+    try:
+        await serving
+    finally:
+        await asyncio.sleep(0.05)
+        print("calls and reports stopped", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_web_server_and_leaves_time_for_the_rest(stop: signal.Signals) -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPS],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(stop)
+        assert process.stdout.read() == "calls and reports stopped\n"
+        assert process.wait(10) == 0
 
 
 async def test_the_invites_link_keeps_its_token_out_of_logs(invite: Inviting) -> None:
