@@ -112,8 +112,8 @@ def _english(chance: random.Random) -> Script:
                     "Once we found a serious mistake, so I took responsibility for the mistake.",
                     "I shared my notes with everyone, and the team became stronger.",
                 ),
-                pause(),
-                Step(drop=1.5),
+                Step(pause=0.3),
+                Step(drop=0.5),
                 *say(
                     "To improve, I now make a list every morning.",
                     "After that, I trained two new people.",

@@ -43,6 +43,10 @@ class Floor:
         """The closing line has begun."""
         self.last_event = ""
         """The type of the last event that was committed."""
+        self._open_line = ""
+        self._stale_line = ""
+        """A line that began before the candidate acted: an end of it that comes late answers
+        nothing."""
         self._listening_since: float | None = None
         self._replied = False
         self._wordings = {
@@ -57,7 +61,7 @@ class Floor:
             case "state":
                 self._state(message, at)
             case "caption" if message.get("speaker") == "interviewer":
-                self._line(str(message.get("text", "")), final=bool(message.get("final")), at=at)
+                self._line(message, str(message.get("text", "")), at)
             case "committed":
                 self._committed(str(message.get("event", "")))
 
@@ -65,6 +69,7 @@ class Floor:
         """The candidate has spoken, typed or pressed something: what comes next answers it."""
         self.lines.clear()
         self._replied = False
+        self._stale_line = self._open_line
 
     def rejoined(self) -> None:
         """A new connection: whatever the interviewer says first is a reply."""
@@ -92,15 +97,17 @@ class Floor:
         if state != "speaking":
             self.speaking_since = None
 
-    def _line(self, text: str, *, final: bool, at: float) -> None:
+    def _line(self, message: Mapping[str, object], text: str, at: float) -> None:
+        line = str(message.get("utterance_id", ""))
         self.line_question = self._question(text)
         self.question_id = self.line_question or self.question_id
         self.closing = self.closing or _begins(self._closing_line, plain(text))
-        if final:
-            self.lines.append(text)
-            self.speaking_since = None
+        if message.get("final"):
+            if not line or line != self._stale_line:
+                self.lines.append(text)
+            self.speaking_since, self._open_line = None, ""
         else:
-            self.speaking_since = at
+            self.speaking_since, self._open_line = at, line
 
     def _committed(self, event: str) -> None:
         self.last_event = event

@@ -20,13 +20,11 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
 
 import prompts
 from agent.plan import Plan
@@ -36,7 +34,7 @@ from server.rehearsal.candidates import built_in
 from server.rehearsal.client import Guest, Operator
 from server.rehearsal.floor import Floor
 from server.rehearsal.processes import ServerProcess, free_port
-from server.rehearsal.run import settings
+from server.rehearsal.run import settings, shipped_plan
 from server.rehearsal.script import Performance, Script, Turn
 from server.rehearsal.survival import MOMENTS, Kill, Losses, Moment
 from server.rehearsal.voicebox import Voicebox
@@ -173,8 +171,7 @@ def talkative(plan: Plan, seed: int) -> Script:
 async def interview(moments: Sequence[Moment], seed: int) -> Survived:
     """One interview with a kill at each of the moments."""
     began = time.monotonic()
-    source = files(prompts) / "plans" / "rehearsal_en.yaml"
-    plan = Plan.model_validate(YAML(typ="safe").load(source.read_text(encoding="utf-8")))
+    plan = shipped_plan("rehearsal_en.yaml")
     performance = Performance(talkative(plan, seed))
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

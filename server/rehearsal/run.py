@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from ruamel.yaml import YAML
 
 import prompts
+from agent import planfile
 from agent.plan import Language, Plan
 from server.rehearsal import answers, check, evidence, figures, model
 from server.rehearsal.candidate import Candidate
@@ -31,8 +31,8 @@ from server.rehearsal.candidates import built_in
 from server.rehearsal.client import Guest, Invitation, Operator
 from server.rehearsal.floor import Floor
 from server.rehearsal.notebook import Notebook
-from server.rehearsal.processes import ServerProcess, free_port
-from server.rehearsal.script import NEEDS_STAND_IN, Performance, Script, for_plan
+from server.rehearsal.processes import ServerFailed, ServerProcess, free_port
+from server.rehearsal.script import NEEDS_STAND_IN, Performance, Script, UnknownQuestion, for_plan
 from server.rehearsal.view import View
 from server.rehearsal.voicebox import Voicebox
 
@@ -72,15 +72,21 @@ class Cast:
 
 
 def main(options: Options) -> int:
-    """Hold a rehearsal; 0 if every rule of `check` holds. Raises `answers.BadAnswers`,
-    `UnknownQuestion` and `agent.planfile.PlanError` for what was given."""
+    """Hold a rehearsal and say how it went; 0 if every rule of `check` holds."""
     console = Console()
-    parts = cast(options)
+    try:
+        parts = cast(options)
+    except (planfile.PlanError, answers.BadAnswers, UnknownQuestion) as error:
+        console.print(str(error), markup=False)
+        return 2
     try:
         return asyncio.run(_until_stopped(options, parts, console))
     except KeyboardInterrupt:
         console.print("Stopped; everything that was started is down again.")
         return 130
+    except ServerFailed as error:
+        console.print(f"The server did not come up. {error}", markup=False)
+        return 1
 
 
 def cast(options: Options) -> Cast:
@@ -99,8 +105,14 @@ def cast(options: Options) -> Cast:
 
 
 def _plan(options: Options) -> Plan:
-    path = options.plan or files(prompts) / "plans" / f"rehearsal_{options.lang}.yaml"
-    return Plan.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+    if options.plan is not None:
+        return planfile.load(options.plan)
+    return shipped_plan(f"rehearsal_{options.lang}.yaml")
+
+
+def shipped_plan(name: str) -> Plan:
+    """A plan of `prompts/plans`."""
+    return planfile.parse((files(prompts) / "plans" / name).read_bytes(), name)
 
 
 async def _until_stopped(options: Options, parts: Cast, console: Console) -> int:
@@ -138,7 +150,11 @@ async def rehearse(options: Options, parts: Cast, console: Console) -> int:
             candidate, ended = await _hold(
                 server.base_url, invitation, parts, performance, notebook, voice, options, console
             )
-        report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)
+        try:
+            report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)
+        except TimeoutError:
+            report = {}
+            candidate.trouble.append(f"no report within {REPORT_WITHIN_S:.0f} s")
         report_after_s = time.monotonic() - ended
         left = await evidence.fetch(operator, invitation.interview_id, report)
         await server.stop()

@@ -107,3 +107,15 @@ def test_after_a_rejoin_the_old_listening_does_not_count(floor: Floor) -> None:
     assert not floor.mine(9.0)
     says(floor, "Welcome back.", 10.0)
     assert floor.mine(12.0)
+
+
+def test_the_late_end_of_a_line_that_was_barged_into_answers_nothing(floor: Floor) -> None:
+    caption = {"type": "caption", "speaker": "interviewer", "utterance_id": "i7"}
+    floor.feed({"type": "state", "state": "speaking"}, 0.0)
+    floor.feed(caption | {"text": CONFLICT.text, "final": False}, 0.0)
+    floor.feed({"type": "state", "state": "listening"}, 3.5)
+    floor.acted()
+    floor.feed(caption | {"text": "Think of two colleagues", "final": True}, 6.0)
+    assert not floor.mine(9.0)
+    floor.feed(caption | {"text": "Thank you.", "final": True, "utterance_id": "i8"}, 9.0)
+    assert floor.mine(9.0)
