@@ -227,7 +227,7 @@ def serving(
 ) -> Iterator[str]:
     """Serves on loopback from a thread of its own; gives the base URL."""
     app = create_app(faults, seed=seed)
-    config = uvicorn.Config(app, log_level="error", lifespan="off")
+    config = uvicorn.Config(app, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", port))
     # asyncio sets this itself only on sockets that name their protocol: without it 40 ms a reply.
