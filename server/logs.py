@@ -13,7 +13,18 @@ from typing import TextIO
 
 _interview: ContextVar[str] = ContextVar("interview", default="-")
 FORMAT = "%(asctime)s %(levelname)-7s %(interview)s %(name)s: %(message)s"
-NOISY = ("aioice", "aiortc", "alembic", "httpx", "httpcore", "openai", "asyncio", "livekit")
+NOISY = (
+    "aioice",
+    "aiortc",
+    "alembic",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "openai",
+    "asyncio",
+    "livekit",
+)
 """Libraries whose INFO says nothing to an operator, or too much of what was said."""
 
 

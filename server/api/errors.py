@@ -140,6 +140,14 @@ def install(app: FastAPI) -> None:
         text = f"{first['where']}: {first['text']}"
         return answer(ApiError(422, "invalid", text, problems=problems))
 
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        # A defect of ours; uvicorn logs the traceback.
+        text = (
+            "Something went wrong here; nothing was changed. The operator can see why in the log."
+        )
+        return answer(ApiError(500, "failed", text))
+
+    app.add_exception_handler(Exception, failed)
     for kind in HANDLED:
         app.add_exception_handler(kind, refuse)
     app.add_exception_handler(HTTPException, http)

@@ -21,12 +21,12 @@ class _Answered(BaseModel):
     pass
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A name is text, whatever stands in it; only what would break a line or hide is taken out."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-Name = Annotated[str, Field(max_length=NAME_LENGTH), AfterValidator(_one_line)]
+Name = Annotated[str, Field(max_length=NAME_LENGTH), AfterValidator(one_line)]
 
 
 # --- the candidate ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from server.api.parts import Parts, WithParts, operator
 from server.api.transcripts import transcript
 from server.store import Status, UnknownPlan
 
+logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/interviews", tags=["operator"], dependencies=[Depends(operator)])
 DAY_S = 86_400
 AUDIO_TYPES = {".ogg": "audio/ogg", ".wav": "audio/wav"}
@@ -109,7 +111,12 @@ async def read_transcript(interview_id: str, parts: WithParts) -> TranscriptAnsw
 async def read_audio(interview_id: str, parts: WithParts) -> FileResponse:
     """The recording: the candidate on the left, the interviewer on the right."""
     await parts.store.interview(interview_id)
-    file = await parts.recordings.audio(interview_id)
+    try:
+        file = await parts.recordings.audio(interview_id)
+    except OSError as error:
+        logger.exception("The recording could not be put together")
+        text = f"The recording cannot be put together: {error.strerror}."
+        raise ApiError(507, "disk_full", text) from error
     if file is None:
         raise ApiError(404, "no_audio", "Nothing was recorded in this interview.")
     safe = re.sub(r"[^A-Za-z0-9_-]", "", interview_id)

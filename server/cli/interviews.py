@@ -36,6 +36,7 @@ def invite(
 
     from agent import planfile
     from server import preflight, settings
+    from server.api.models import NAME_LENGTH, one_line
     from server.invites import Invites, Issued
     from server.store import Store, sqlite_url
 
@@ -46,7 +47,7 @@ def invite(
     async def make(store: Store) -> Issued:
         record = await store.create_interview(
             read,
-            candidate_name=" ".join(name.split()),
+            candidate_name=one_line(name[:NAME_LENGTH]),
             time_factor=read.policy.extra_time_factor if extra_time else 1.0,
         )
         return await Invites(store).issue(record.interview_id, chosen.invite_days * DAY_S)

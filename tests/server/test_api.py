@@ -16,6 +16,9 @@ import httpx
 import pytest
 from fake_host import OPERATOR, FakeHost, Invited, Inviting
 from fastapi import FastAPI
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from agent.events import InterviewEnded, LineSpoken, QuestionAsked, SegmentHeard, TurnSettled
 from agent.plan import Plan
@@ -25,6 +28,9 @@ from server.recordings import FolderRecordings
 from server.settings import Settings
 from server.store import Store
 
+FIELDS = st.sampled_from(
+    ["interview", "recording", "version", "sdp", "type", "plan", "plan_hash", "candidate_name"]
+) | st.text(max_size=5)
 CONSENT = {"interview": True, "recording": False, "version": "1"}
 
 
@@ -480,6 +486,46 @@ def test_a_signal_stops_the_web_server_and_leaves_time_for_the_rest(stop: signal
         process.send_signal(stop)
         assert process.stdout.read() == "calls and reports stopped\n"
         assert process.wait(10) == 0
+
+
+async def test_a_defect_is_an_answer_too(app: FastAPI, invite: Inviting) -> None:
+    ada = await invite()
+    app.state.parts = replace(app.state.parts, free_bytes=lambda: 1 // 0)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://viva") as web:
+        answer = await web.get("/healthz", headers=ada.headers)
+    assert (answer.status_code, answer.json()["code"]) == (500, "failed")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+async def test_no_body_of_any_shape_makes_the_server_fail(
+    web: httpx.AsyncClient, invite: Inviting, data: st.DataObject
+) -> None:
+    ada = await invite()
+    path, headers = data.draw(
+        st.sampled_from(
+            [
+                ("/api/call/consent", ada.headers),
+                ("/api/call/offer", ada.headers),
+                ("/api/interviews", OPERATOR),
+                (f"/api/interviews/{ada.interview_id}/revoke", OPERATOR),
+            ]
+        )
+    )
+    body = data.draw(st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()))
+    answer = await web.post(
+        path, content=body, headers={**headers, "content-type": "application/json"}
+    )
+    assert answer.status_code < 500
+    assert answer.json()
 
 
 async def test_the_invites_link_keeps_its_token_out_of_logs(invite: Inviting) -> None:
