@@ -146,7 +146,7 @@ async def _ask(name: str, settings: Settings, url: str, model: str) -> Finding:
             name,
             "bad",
             f"{model} at {url} answers, but {error}.",
-            "Use a server that does: README.md has the lines for vLLM, Ollama and LM Studio.",
+            "Use a server that does: docs/model.md has the lines for vLLM, Ollama and LM Studio.",
         )
     except TurnFailed as error:
         return Finding(
