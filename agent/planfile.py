@@ -216,7 +216,8 @@ def _depth(node: Node) -> int:
 
 
 def _parser() -> YAML:
-    return YAML(typ="rt", pure=True)
+    # Not the round-trip parser: it leaves marks (\a) where a folded text was folded.
+    return YAML(typ="safe", pure=True)
 
 
 def _yaml(text: str, name: str) -> tuple[object, Lines]:
