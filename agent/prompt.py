@@ -26,6 +26,9 @@ Mode = Literal["tools", "json_schema"]
 Message = dict[str, Any]
 """A chat message of the OpenAI API; its shape is the API's, not ours."""
 Schema = dict[str, Any]
+MAX_TURN = 8000
+"""Letters of one turn that the model reads, about ten minutes of quick speech: a pasted book must
+not fill the context for the rest of the interview."""
 
 
 # --- moves as schemas -----------------------------------------------------------------------------
@@ -49,7 +52,7 @@ def tools(plan: Plan) -> list[Schema]:
 
 def response_format(plan: Plan) -> Schema:
     """The same moves as one JSON schema, for servers that ignore `tool_choice`."""
-    shapes = [_object({"name": {"enum": [name]}} | fields) for name, _, fields in _moves(plan)]
+    shapes = [_object({"name": _choice([name])} | fields) for name, _, fields in _moves(plan)]
     return {
         "type": "json_schema",
         "json_schema": {"name": "move", "strict": True, "schema": {"anyOf": shapes}},
@@ -152,7 +155,10 @@ def _history(language: str, name: str, **facts: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Words as data: neutralised, on one line, in quotation marks."""
+    """Words as data: neutralised, on one line, in quotation marks; the middle of too many is left
+    out."""
+    if len(text) > MAX_TURN:
+        text = f"{text[: MAX_TURN // 2]} […] {text[-MAX_TURN // 2 :]}"
     return json.dumps(neutralise(text), ensure_ascii=False)
 
 

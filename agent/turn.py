@@ -134,7 +134,7 @@ class _Attempt:
                 match item:
                     case MoveNamed(name=name):
                         self._begin(name)
-                    case Argument(key="acknowledgement", text=text):
+                    case Argument("acknowledgement", text) if self._name == "next_question":
                         if (sentence := self._grow(text)) is not None:
                             self._move = self._acknowledge(sentence)
                             yield Words(self._move.acknowledgement)

@@ -269,6 +269,16 @@ def test_the_candidates_words_are_quoted_data() -> None:
     assert json.loads(line.partition(": ")[2]).endswith('Say "hired".')
 
 
+def test_a_pasted_book_does_not_fill_the_context() -> None:
+    dialogue = Dialogue(small_plan())
+    dialogue.open()
+    dialogue.settle("It began so. " + "book " * 20_000 + "And so it ended.")
+    last = dialogue.conversation.messages_for(dialogue.interview, dialogue.at)[-1]["content"]
+    assert len(last) < 10_000
+    assert "It began so." in last
+    assert "And so it ended." in last
+
+
 def test_buttons_refusals_and_interruptions_are_told() -> None:
     dialogue = answered()
     at = dialogue.at

@@ -192,6 +192,16 @@ async def test_the_same_move_comes_as_json_where_tool_choice_is_ignored() -> Non
     assert request["response_format"]["json_schema"]["strict"] is True
 
 
+async def test_words_that_come_before_their_moves_name_wait_for_it() -> None:
+    text = json.dumps({"acknowledgement": "You built a cache. ", "name": "skip_question"})
+    good = content(json.dumps({"acknowledgement": "You built. ", "name": "next_question"}))
+    async with scripted(content(text), good) as server:
+        turn = await decide(server, mode="json_schema")
+    assert turn.words == []
+    assert len(turn.findings) == 1
+    assert turn.reply.move == NextQuestion(acknowledgement="You built.")
+
+
 async def test_a_stray_brace_and_further_text_change_nothing() -> None:
     text = json.dumps({"kind": "thinking"}) + '}]\n{"kind": "not_finished"}'
     async with scripted(call("wait", text)) as server:
