@@ -229,7 +229,8 @@ async def test_an_unknown_model_and_too_long_a_prompt_are_errors_with_a_status(
     assert turn.reply.scripted == "model_unavailable"
     assert "404" in turn.findings[0].reason
     dialogue = opened(plan)
-    dialogue.settle("word " * 30_000)
+    for _ in range(20):
+        dialogue.settle("one " * 2_000)
     turn = await decided(dialogue, tiny(client))
     assert turn.reply.scripted == "model_unavailable"
     assert "400" in turn.findings[0].reason
