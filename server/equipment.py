@@ -4,22 +4,41 @@ recorder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from livekit.agents import tts, vad
+import openai
+from livekit import rtc
+from livekit.agents import inference, tts, vad
 
+import prompts
 from agent.events import Event
+from agent.intents import is_thinking
+from agent.interview import Interview
 from agent.journal import Journal
 from agent.plan import Plan
-from agent.ports import Decider, Voice
+from agent.prompt import Conversation, Mode
 from agent.session import TurnTaking
+from agent.turn import Decided, MoveTurn, TurnModel, Words, find_mode
+from agent.turn_model import TurnFailed
+from agent.verbatim import verbatim
 from asr.gate import TurnGate
+from asr.recognition import Recogniser
 from asr.stt import WhisperSTT
-from prompts import Lines
 from server.clock import Clock
 from server.media.recording import Recorder
+from server.settings import Settings
+from tts.cache import RenderedLines
+from tts.chain import ReplyVoice, VoiceChain, VoiceChanged
+from tts.espeak_process import EspeakProcess
+from tts.voices import build
+
+logger = logging.getLogger(__name__)
+
+THINKING_HOLD_S = 4.0
+"""The silence that "let me think" asks for by itself."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +50,145 @@ class Hearing:
     turn_detector: TurnGate
 
 
-class Equipment(Protocol):
-    """Made in `server.wiring`; tests make their own."""
+class SessionVoice:
+    """One call's voice: a line of the cache or of the chain, one voice for a whole reply."""
+
+    def __init__(self, chain: VoiceChain) -> None:
+        self._chain = chain
+        self._replies: dict[str, ReplyVoice] = {}
+
+    async def speak(self, text: str, reply_id: str) -> AsyncIterator[rtc.AudioFrame]:
+        reply = self._replies.get(reply_id)
+        if reply is None:
+            # A speculative reply and the one that is heard may overlap; older ones are over.
+            self._replies = dict(list(self._replies.items())[-3:])
+            reply = self._replies[reply_id] = self._chain.reply()
+        async with reply.synthesize(text) as stream:
+            async for event in stream:
+                yield event.frame
+
+
+class SessionDecider:
+    """One call's model: its conversation grows with the journal."""
+
+    def __init__(self, model: TurnModel, plan: Plan, past: Sequence[Event], journal: Journal):
+        self._conversation = Conversation(plan, model.mode, past)
+        self._turn = MoveTurn(model, self._conversation)
+        journal.on_added = self._conversation.extend
+
+    def decide(
+        self, interview: Interview, at: float, turn_ended: asyncio.Event
+    ) -> AsyncIterator[Words | Decided]:
+        return self._turn.decide(interview, at, turn_ended)
+
+
+class Equipment:
+    """What calls are made of; constructed on the call loop's side, once for the process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        recogniser: Recogniser,
+        client: openai.AsyncOpenAI,
+        *,
+        clock: Clock | None = None,
+        turn_taking: TurnTaking | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.turn_taking = turn_taking or TurnTaking()
+        self._settings = settings
+        self._recogniser = recogniser
+        self._client = client
+        self._mode: Mode | None = None if settings.model_mode == "auto" else settings.model_mode
+        self._cache = RenderedLines(settings.data_dir / "rendered")
+        self._process = EspeakProcess()
+        self._chains: dict[str, VoiceChain] = {}
+        self._rendering: set[asyncio.Task[object]] = set()
+
+    async def find_mode(self) -> None:
+        """Ask the model's server once what it enforces; until it answers, function calls are
+        tried.
+        """
+        if self._mode is None:
+            try:
+                self._mode = await find_mode(self._client, self._settings.model, timeout_s=20)
+                logger.info("moves are asked for by %s", self._mode)
+            except TurnFailed as failure:
+                logger.warning(
+                    "the model did not answer (%s); trying again with each call", failure
+                )
 
     @property
-    def clock(self) -> Clock: ...
-    @property
-    def turn_taking(self) -> TurnTaking: ...
+    def mode(self) -> Mode | None:
+        """How moves are asked for; None until the model's server has answered."""
+        return self._mode
 
-    def lines(self, language: str) -> Lines: ...
-    def decider(self, plan: Plan, past: Sequence[Event], journal: Journal) -> Decider: ...
-    def voice(self, plan: Plan, on_changed: Callable[[str, str], None]) -> Voice: ...
+    def lines(self, language: str) -> prompts.Lines:
+        """The stock lines of a language."""
+        return prompts.lines(language)
+
+    def decider(self, plan: Plan, past: Sequence[Event], journal: Journal) -> SessionDecider:
+        model = TurnModel(self._client, self._settings.model, mode=self._mode or "tools")
+        return SessionDecider(model, plan, past, journal)
+
+    def voice(self, plan: Plan, on_changed: Callable[[str, str], None]) -> SessionVoice:
+        chain = self._chain(plan)
+        session = chain.for_session()
+
+        def changed(change: VoiceChanged) -> None:
+            on_changed(change.voice, change.reason)
+
+        session.on("voice_changed", changed)
+        self._render(plan, chain)
+        return SessionVoice(session)
+
     def session_tts(self, plan: Plan) -> tts.TTS:
         """What LiveKit takes for the session's voice; `Interviewer.tts_node` speaks by `voice`."""
+        return self._chain(plan)
 
-    def hearing(self, plan: Plan, holds_back: Callable[[str, bool], bool]) -> Hearing: ...
-    async def find_mode(self) -> None:
-        """Learn how the model's server is asked for moves, if it answers."""
+    def hearing(self, plan: Plan, holds_back: Callable[[str, bool], bool]) -> Hearing:
+        ears = WhisperSTT(
+            self._recogniser,
+            language=plan.language,
+            hotwords=plan.terms,
+            is_backchannel=holds_back,
+        )
+        gate = TurnGate(
+            # Named: the default picks the cloud's detector when LIVEKIT_DEV_MODE is set.
+            inference.TurnDetector(version="v1-mini"),
+            ears,
+            extra_hold=lambda text: THINKING_HOLD_S if is_thinking(text) else 0.0,
+        )
+        return Hearing(ears, inference.VAD(), gate)
 
-    async def aclose(self) -> None: ...
-    def recorder(self, interview_id: str, on_failed: Callable[[str], None]) -> Recorder: ...
+    def recorder(self, interview_id: str, on_failed: Callable[[str], None]) -> Recorder:
+        folder = self._settings.recordings_folder / interview_id
+        return Recorder(folder, on_failed=on_failed)
+
+    async def aclose(self) -> None:
+        for task in self._rendering:
+            task.cancel()
+        await asyncio.gather(*self._rendering, return_exceptions=True)
+        for chain in self._chains.values():
+            await chain.aclose()
+        await self._process.aclose()
+        await self._client.close()
+
+    def _chain(self, plan: Plan) -> VoiceChain:
+        settings, language = self._settings, plan.language
+        if language not in self._chains:
+            self._chains[language] = build(
+                "network" if settings.speaks_with_edge else "local",
+                language,
+                edge_voice=(settings.voice_zh if language == "zh" else settings.voice_en) or None,
+                cache=self._cache,
+                process=self._process,
+            )
+        return self._chains[language]
+
+    def _render(self, plan: Plan, chain: VoiceChain) -> None:
+        """Have the plan's lines ready before they are needed, by the voice that will say them."""
+        lines = verbatim(plan, prompts.lines(plan.language))
+        task = asyncio.create_task(self._cache.render(lines, chain.voices[0]), name="render-lines")
+        self._rendering.add(task)
+        task.add_done_callback(self._rendering.discard)

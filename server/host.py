@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from agent.events import Event, RequestMade
 from agent.journal import Fenced
+from server import logs
 from server.api.ports import Answer, Busy, NotConsented, NotLive, Over
 from server.bus import Bus, Message
 from server.call import Call, Channel, LeaveReason, Leg
@@ -146,6 +147,7 @@ class CallHost:
         self, interview_id: str, sdp: str, type: str, channel: Channel
     ) -> Answer:
         codecs = ("opus",) if channel == "web" else ("opus", "PCMU")
+        logs.set_interview(interview_id)
         async with self._locks[interview_id]:
             self._check_room(interview_id)
             # Answered before the old leg is touched: a bad offer must not end a good call.
@@ -165,6 +167,7 @@ class CallHost:
             return Answer(sdp=answer, type="answer", epoch=call.leg.epoch)
 
     async def _join_written(self, interview_id: str) -> int:
+        logs.set_interview(interview_id)
         async with self._locks[interview_id]:
             self._check_room(interview_id)
             call = await self._new_leg(interview_id, "text")
