@@ -33,9 +33,10 @@ from agent.session import TurnTaking
 from asr.recognition import Recogniser
 from server.bus import Bus
 from server.call import Call, LeaveReason, Leg
+from server.equipment import Equipment
 from server.media.output import RtcAudioOutput
 from server.settings import load
-from server.wiring import CallEquipment
+from server.wiring import model_client
 from tests.asr.turns import Microphone
 from tests.session.tapes import Tape, TapeRecogniser, tape
 
@@ -210,6 +211,7 @@ class Talk:
         return [event.type for event in self.log.events if isinstance(event, kinds)]
 
     def __str__(self) -> str:
+        """The log, for a failed test."""
         start = self.log.events[0].at
         skipped = {"at", "type", "t0", "t1", "words"}
         return "\n".join(
@@ -229,7 +231,9 @@ class Studio:
     ) -> None:
         self.recogniser = recogniser or TapeRecogniser()
         settings = load(data_dir=folder, privacy="local", model_url=model_url)
-        self.equipment = CallEquipment(settings, self.recogniser, turn_taking=turn_taking)
+        self.equipment = Equipment(
+            settings, self.recogniser, model_client(settings), turn_taking=turn_taking
+        )
         self._epoch = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
