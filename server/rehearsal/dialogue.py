@@ -16,6 +16,7 @@ from agent.events import (
     Event,
     InterviewCreated,
     InterviewEnded,
+    LineKind,
     LineSpoken,
     MoveHeard,
     SegmentHeard,
@@ -70,7 +71,7 @@ class Dialogue:
             language=self.plan.language,
         )
         self.happen([created, consent, CallJoined(at=self.at, channel="text", epoch=1)])
-        self._hear(self.interview.opening(self.at))
+        self.hear(self.interview.opening(self.at))
 
     def settle(self, text: str) -> None:
         """The candidate has said this."""
@@ -94,7 +95,7 @@ class Dialogue:
         heard = Heard()
         forced = self.interview.forced(self.at)
         if forced is not None:
-            self._hear(self.interview.reply(forced, self.at), heard)
+            self.hear(self.interview.reply(forced, self.at), heard)
             return heard
         ended = asyncio.Event()
         ended.set()
@@ -108,27 +109,16 @@ class Dialogue:
         released, heard.words = heard.words, []
         assert released in ([], [heard.decided.reply.acknowledgement])
         self.happen(heard.decided.findings)
-        self._hear(heard.decided.reply, heard)
+        self.hear(heard.decided.reply, heard)
         return heard
 
-    def _hear(self, reply: Reply, heard: Heard | None = None) -> None:
+    def hear(self, reply: Reply, heard: Heard | None = None) -> None:
         """The reply's lines, heard whole."""
         heard = heard or Heard()
         self._replies += 1
         reply_id = f"r{self._replies}"
         if reply.move is not None:
-            settled = self.interview.settled
-            self.happen(
-                [
-                    MoveHeard(
-                        at=self.at,
-                        reply_id=reply_id,
-                        turn_id=settled.turn_id if settled else None,
-                        move=reply.move,
-                        scripted=reply.scripted,
-                    )
-                ]
-            )
+            self._move(reply_id, reply)
         if reply.acknowledgement:
             heard.words.append(reply.acknowledgement)
             self._spoken(reply_id, "acknowledgement", reply.acknowledgement)
@@ -140,20 +130,29 @@ class Dialogue:
             if line.ends is not None:
                 self.happen([InterviewEnded(at=self.at, reason=line.ends)])
 
-    def _spoken(self, reply_id: str, kind: str, text: str) -> None:
-        self._utterances += 1
-        self.happen(
-            [
-                LineSpoken.model_validate(
-                    {
-                        "at": self.at,
-                        "utterance_id": f"i{self._utterances}",
-                        "reply_id": reply_id,
-                        "kind": kind,
-                        "text": text,
-                        "t0": self.at,
-                        "t1": self.at,
-                    }
-                )
-            ]
+    def _move(self, reply_id: str, reply: Reply) -> None:
+        assert reply.move is not None
+        settled = self.interview.settled
+        moved = MoveHeard(
+            at=self.at,
+            reply_id=reply_id,
+            turn_id=settled.turn_id if settled else None,
+            move=reply.move,
+            scripted=reply.scripted,
         )
+        self.happen([moved])
+
+    def _spoken(self, reply_id: str, kind: LineKind, text: str) -> None:
+        self._utterances += 1
+        spoken = LineSpoken(
+            at=self.at,
+            utterance_id=f"i{self._utterances}",
+            reply_id=reply_id,
+            kind=kind,
+            text=text,
+            t0=self.at,
+            t1=self.at,
+        )
+        self.happen([spoken])
+        after = self.interview.event_after(spoken)
+        self.happen([after] if after is not None else [])

@@ -196,7 +196,7 @@ def test_what_was_sent_is_never_changed_and_a_resumed_interview_sends_the_same(
             reply = dialogue.interview.reply(move, dialogue.at)
         except IllegalMove:
             reply = dialogue.interview.reply(dialogue.interview.default(dialogue.at), dialogue.at)
-        dialogue._hear(reply)
+        dialogue.hear(reply)
 
 
 def roles(messages: list[dict[str, object]]) -> list[object]:
@@ -205,7 +205,7 @@ def roles(messages: list[dict[str, object]]) -> list[object]:
 
 def test_a_call_and_what_was_said_of_it_stand_behind_one_another() -> None:
     dialogue = answered()
-    dialogue._hear(dialogue.interview.reply(NextQuestion(acknowledgement="I see."), dialogue.at))
+    dialogue.hear(dialogue.interview.reply(NextQuestion(acknowledgement="I see."), dialogue.at))
     dialogue.settle("Second answer.")
     messages = dialogue.conversation.messages_for(dialogue.interview, dialogue.at)
     assert roles(messages) == ["system", "user", "assistant", "tool", "user"]
@@ -220,7 +220,7 @@ def test_a_call_and_what_was_said_of_it_stand_behind_one_another() -> None:
 
 def test_in_json_mode_user_and_assistant_take_turns() -> None:
     dialogue = answered("json_schema")
-    dialogue._hear(dialogue.interview.reply(Wait(kind="not_finished"), dialogue.at))
+    dialogue.hear(dialogue.interview.reply(Wait(kind="not_finished"), dialogue.at))
     dialogue.settle("Second answer.")
     messages = dialogue.conversation.messages_for(dialogue.interview, dialogue.at)
     assert roles(messages) == ["system", "user", "assistant", "user"]
@@ -248,7 +248,7 @@ def test_the_last_message_says_what_is_open_and_legal() -> None:
 def test_words_that_are_not_settled_yet_are_sent_as_if_they_were() -> None:
     """Speculation sends what the settled turn will send, so that the prefix is cached."""
     dialogue = answered()
-    dialogue._hear(dialogue.interview.reply(NextQuestion(), dialogue.at))
+    dialogue.hear(dialogue.interview.reply(NextQuestion(), dialogue.at))
     before = Conversation(dialogue.plan, "tools", dialogue.events)
     dialogue.settle("Second answer.")
     speculative = before.messages_for(dialogue.interview, dialogue.at)
@@ -307,7 +307,7 @@ def test_buttons_refusals_and_interruptions_are_told() -> None:
 def test_a_move_that_code_chose_is_marked() -> None:
     dialogue = answered()
     reply = dialogue.interview.reply(NextQuestion(), dialogue.at, scripted="model_stalled")
-    dialogue._hear(reply)
+    dialogue.hear(reply)
     dialogue.settle("Second answer.")
     sent = dialogue.conversation.messages_for(dialogue.interview, dialogue.at)
     assert "chosen by the system: model_stalled" in sent[3]["content"]

@@ -64,7 +64,7 @@ def at_a_question(mode: Mode = "tools") -> Dialogue:
     while dialogue.interview.open_question.id != "deep":
         dialogue.settle("I built something.")
         reply = dialogue.interview.reply(NextQuestion(), dialogue.at)
-        dialogue._hear(reply)
+        dialogue.hear(reply)
     dialogue.settle(ANSWER)
     return dialogue
 

@@ -138,7 +138,7 @@ async def play(name: str, url: str, mode: Mode) -> Played:
                 elif step.press:
                     dialogue.happen([RequestMade(at=dialogue.at, request=step.press)])
                     forced = dialogue.interview.forced(dialogue.at)
-                    dialogue._hear(dialogue.interview.reply(forced, dialogue.at))
+                    dialogue.hear(dialogue.interview.reply(forced, dialogue.at))
             assert played.performance.unforeseen == 0
     return played
 
@@ -182,7 +182,7 @@ def asked(question_id: str, name: str = "rehearsal_en") -> Dialogue:
     dialogue.open()
     while dialogue.interview.open_question.id != question_id:
         dialogue.settle("I used Python.")
-        dialogue._hear(
+        dialogue.hear(
             dialogue.interview.reply(dialogue.interview.default(dialogue.at), dialogue.at)
         )
     dialogue.settle("It was slow.")

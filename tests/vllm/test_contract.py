@@ -192,7 +192,7 @@ async def test_the_cached_prefix_grows_with_the_interview(
                 turns = MoveTurn(model, dialogue.conversation)
                 async for item in turns.decide(dialogue.interview, dialogue.at, ended):
                     if isinstance(item, Decided):
-                        dialogue._hear(item.reply)
+                        dialogue.hear(item.reply)
     print(f"\nprompt tokens {prompt}\ncached tokens {cached}")
     assert cached[1:] == sorted(cached[1:])
     assert cached[-1] > cached[1] > 0.8 * prompt[0]
