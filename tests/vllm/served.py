@@ -81,8 +81,9 @@ def serving(log: Path) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     grammar = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})
-    vllm = environment.PYTHON.with_name("vllm")
-    command = [vllm, "serve", FOLDER, f"--served-model-name={MODEL}", "--host=127.0.0.1"]
+    # By module: the scripts of an environment name the folder it was made in, and it may be moved.
+    vllm = [environment.PYTHON, "-m", "vllm.entrypoints.cli.main"]
+    command = [*vllm, "serve", FOLDER, f"--served-model-name={MODEL}", "--host=127.0.0.1"]
     command += [f"--port={port}", f"--structured-outputs-config={grammar}", *OPTIONS]
     with log.open("wb") as written:
         process = subprocess.Popen(
