@@ -142,6 +142,19 @@ def one_greeting(run: Run) -> Iterator[str]:
             yield f"the {kind} was said {len(said)} times"
 
 
+def no_question_is_said_for_nothing(run: Run) -> Iterator[str]:
+    """A reply that is said twice leaves no second event: only its words tell."""
+    meant = Counter(e.wording for e in run.of(ev.QuestionAsked, ev.QuestionRepeated))
+    heard = Counter(
+        line.text
+        for line in run.of(ev.LineSpoken)
+        if line.kind in ("question", "repeat") and not line.interrupted
+    )
+    for text, times in heard.items():
+        if times > meant[text]:
+            yield f"said {times} times and meant {meant[text]} times: “{text}”"
+
+
 def the_interviewer_says_nothing_of_its_own(run: Run) -> Iterator[str]:
     allowed = _allowed_lines(run)
     for line in run.of(ev.LineSpoken):
@@ -431,6 +444,7 @@ RULES: tuple[Rule, ...] = (
     questions_come_in_the_plans_words_and_order,
     the_interview_is_complete,
     one_greeting,
+    no_question_is_said_for_nothing,
     the_interviewer_says_nothing_of_its_own,
     what_was_to_happen_happened,
     what_was_said_was_heard,

@@ -57,6 +57,7 @@ RULES: tuple[check.Rule, ...] = (
     check.questions_come_in_the_plans_words_and_order,
     check.the_interview_is_complete,
     check.one_greeting,
+    check.no_question_is_said_for_nothing,
     check.the_interviewer_says_nothing_of_its_own,
     check.the_report_is_valid,
     check.one_final_report,

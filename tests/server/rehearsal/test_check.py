@@ -134,6 +134,16 @@ def test_a_second_greeting_is_noticed() -> None:
     assert "2 times" in said(check.one_greeting, run(greeting, greeting))
 
 
+def test_a_question_that_is_said_twice_and_asked_once_is_noticed() -> None:
+    rule = check.no_question_is_said_for_nothing
+    question = PLAN.question("project")
+    again = ev.QuestionRepeated(at=0, reply_id="r2", question_id="project", wording=question.text)
+    said_once, cut = line(question.text), line(question.text[:20], interrupted=True)
+    assert said(rule, run(asked("project"), said_once, cut)) == ""
+    assert said(rule, run(asked("project"), said_once, again, line(question.text, "repeat"))) == ""
+    assert "said 2 times" in said(rule, run(asked("project"), said_once, said_once))
+
+
 @pytest.mark.parametrize(
     "spoken_line",
     [
