@@ -24,7 +24,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import httpx
 import openai
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
@@ -347,7 +346,7 @@ class Grader:
                 failure = f"HTTP {error.status_code}"
                 if 400 <= error.status_code < 500 and error.status_code not in (408, 409, 429):
                     break  # asking the same again cannot help
-            except (openai.OpenAIError, httpx.HTTPError) as error:
+            except openai.OpenAIError as error:
                 counts.add("http_errors")
                 failure = type(error).__name__
             except (ValidationError, ValueError):

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     """By default the model's."""
     grader_model: str = ""
     """By default the model."""
+    grader_priority: int | None = None
+    """vLLM's request priority for grading; higher waits for live turns. Only for a server that runs
+    with `--scheduling-policy priority`: others refuse it."""
 
     # Hearing and speaking.
     asr_model: str = ""

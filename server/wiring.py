@@ -119,6 +119,8 @@ async def run_server(settings: Settings) -> None:
         return equipment[0]
 
     client = model_client(settings, grading=True)
+    priority = settings.grader_priority
+    extra = None if priority is None else {"priority": priority}
     reports = ReportRunner(
         store,
         lambda plan: Grader(
