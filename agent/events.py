@@ -1,11 +1,16 @@
-"""What happened in an interview: frozen, tagged events, the one truth everything else is folded from.
+"""What happened in an interview: frozen, tagged events, the one truth everything else is folded
+from.
 
 Rules that bind here:
 
-* An event is a fact, written once, in order, never changed. What can be computed from others is not stored.
-* `at` and every other time is Unix seconds. A clock that steps back is clamped by the machine, not here.
-* Three moments of a turn are written: `segment_heard` (with `turn_settled`, committed before the reply can
-  sound); `move_heard` and `question_asked | probe_asked | question_repeated` (when the acknowledgement, or the
+* An event is a fact, written once, in order, never changed. What can be computed from others is not
+  stored.
+* `at` and every other time is Unix seconds. A clock that steps back is clamped by the machine, not
+  here.
+* Three moments of a turn are written: `segment_heard` (with `turn_settled`, committed before the
+  reply can
+  sound); `move_heard` and `question_asked | probe_asked | question_repeated` (when the
+  acknowledgement, or the
   verbatim line, starts to play); `line_spoken` (the text as heard, when it ends).
 * The envelope (interview, sequence number, hash chain, lease epoch) is the Store's.
 """
@@ -111,7 +116,8 @@ class CallLeft(_Event):
 
 
 class SegmentHeard(_Event):
-    """A stretch of the candidate's speech (or a typed answer) recognised for good; may belong to a turn still open."""
+    """A stretch of the candidate's speech (or a typed answer) recognised for good; may belong to a
+    turn still open."""
 
     type: Literal["segment_heard"] = "segment_heard"
     segment_id: str
@@ -127,7 +133,8 @@ class SegmentHeard(_Event):
 
 
 class TurnSettled(_Event):
-    """The candidate has finished; the text is that of the turn's segments and is not to be decided on twice."""
+    """The candidate has finished; the text is that of the turn's segments and is not to be decided
+    on twice."""
 
     type: Literal["turn_settled"] = "turn_settled"
     turn_id: str
@@ -169,7 +176,8 @@ class MoveHeard(_Event):
     type: Literal["move_heard"] = "move_heard"
     reply_id: str
     turn_id: str | None = None
-    """The candidate's turn it answers; None for a reply that code began (opening, silence, rejoin)."""
+    """The candidate's turn it answers; None for a reply that code began (opening, silence,
+    rejoin)."""
     move: Move
     scripted: Scripted | None = None
     reply_delay: float | None = None
@@ -216,7 +224,8 @@ class LineSpoken(_Event):
 
 
 class Incident(_Event):
-    """Something that a reader of the report should know: a lost voice, a full disk, a stall, no audio."""
+    """Something that a reader of the report should know: a lost voice, a full disk, a stall, no
+    audio."""
 
     type: Literal["incident"] = "incident"
     kind: str

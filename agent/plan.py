@@ -1,4 +1,5 @@
-"""What an interview is to be: stages, questions, probes, rubrics and rules, checked before anyone is interviewed."""
+"""What an interview is to be: stages, questions, probes, rubrics and rules, checked before anyone
+is interviewed."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ StageKind = Literal[
     "technical",
     "behavioural",
     "situational",
-    "personal",  # questions on this candidate's résumé: a block of their own, so that the scored core is the same for all
+    # Questions on this candidate's résumé: a block of their own, so that the scored core is the
+    # same for everyone.
+    "personal",
     "candidate_questions",
     "closing",
 ]
@@ -180,7 +183,8 @@ class Policy(_Part):
 
 
 class Plan(_Part):
-    """One interview for one job in one language; published plans are never edited, only replaced."""
+    """One interview for one job in one language; published plans are never edited, only
+    replaced."""
 
     schema_version: Literal["1.0"] = "1.0"
     plan_id: Id

@@ -1,4 +1,5 @@
-"""An AgentSession tuned for interviews: on-device turn taking, speculative replies, and nothing of the cloud's."""
+"""An AgentSession tuned for interviews: on-device turn taking, speculative replies, and nothing of
+the cloud's."""
 
 from __future__ import annotations
 

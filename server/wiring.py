@@ -124,7 +124,10 @@ async def run_server(settings: Settings) -> None:
     reports = ReportRunner(
         store,
         lambda plan: Grader(
-            client, settings.grader_model or settings.model, language=plan.language
+            client,
+            settings.grader_model or settings.model,
+            language=plan.language,
+            extra_body=extra,
         ),
         provenance_of(settings, recogniser, lambda: equipment[0].mode),
         owner=socket.gethostname(),
