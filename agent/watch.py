@@ -10,6 +10,7 @@ from typing import Protocol
 
 from agent.events import EndReason
 from agent.interview import Interview, Reply
+from agent.moves import NextQuestion
 from agent.patience import Patience
 from agent.turns import CandidateTurns
 
@@ -101,7 +102,9 @@ class Watch:
         elif (step := self._patience.due(now, interview.think_time())) is not None:
             reply = interview.silence(step, now)
             if reply is not None:
-                self._floor.say_reply(reply, nudges=True)
+                # A new question is no nudge: the silence behind it has a ladder of its own.
+                moves_on = isinstance(reply.move, NextQuestion)
+                self._floor.say_reply(reply, nudges=not moves_on)
 
     def _begin_again(self, now: float) -> None:
         self._recoveries += 1
