@@ -36,7 +36,7 @@ from livekit.agents.voice.speech_handle import SpeechHandle
 from agent.deadline import Filler, with_filler
 from agent.events import EndReason, Event, Incident, InterviewEnded, RequestMade, SegmentHeard
 from agent.ids import Counters
-from agent.intents import is_backchannel
+from agent.intents import is_backchannel, is_yes
 from agent.interview import Interview, Reply
 from agent.journal import Fenced, Journal
 from agent.playout import Playout
@@ -166,8 +166,8 @@ class Interviewer(Agent):
         """Whether words must not become a turn: a backchannel said under the interviewer's voice,
         or the tail of an answer that is being cut in on."""
         speaking = under_the_voice or self._playout.playing is not None
-        backchannel = is_backchannel(text)
-        return self._cutting_in or (speaking and backchannel)
+        confirms = self.interview.confirming_end and is_yes(text)
+        return self._cutting_in or (speaking and is_backchannel(text) and not confirms)
 
     async def typed(self, text: str) -> None:
         """A typed answer: a settled turn, together with what was said of it so far."""
