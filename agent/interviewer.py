@@ -37,7 +37,7 @@ from agent.deadline import Filler, with_filler
 from agent.events import EndReason, Event, Incident, InterviewEnded, RequestMade, SegmentHeard
 from agent.ids import Counters
 from agent.intents import is_backchannel, is_yes
-from agent.interview import Interview, Reply
+from agent.interview import Interview, Line, Reply
 from agent.journal import Fenced, Journal
 from agent.playout import Playout
 from agent.ports import Decider, Observer, Voice
@@ -109,6 +109,8 @@ class Interviewer(Agent):
         self._next: Given | None = None
         self._speeches: dict[str, Speech] = {}
         self._speculation: Speech | None = None
+        self._settling = 0
+        """Settled turns that are not durable yet."""
         self._session_in_use: AgentSession[None] | None = None
 
     # --- life ------------------------------------------------------------------------------------
@@ -147,8 +149,10 @@ class Interviewer(Agent):
 
     @property
     def busy(self) -> bool:
-        """A reply is being made or heard; speculation on words still being said does not count."""
-        return any(s.given is not None or s.turn_ended.is_set() for s in self._speeches.values())
+        """A reply is being made or heard, or waits for its turn to be written; speculation on words
+        still being said does not count."""
+        made = any(s.given is not None or s.turn_ended.is_set() for s in self._speeches.values())
+        return made or self._settling > 0
 
     # --- what the candidate does -----------------------------------------------------------------
     def heard(self, segment: SegmentHeard) -> None:
@@ -186,7 +190,7 @@ class Interviewer(Agent):
         self._watch.new_turn()
         self._turns.settle(source)
         try:
-            await self._journal.committed()
+            await self._durable()
         except Fenced:
             return
         session = self._in_use()
@@ -218,7 +222,7 @@ class Interviewer(Agent):
         basis = self._turns.basis()
         self._turns.settle("spoken", delay)
         self._watch.new_turn()
-        await self._journal.committed()
+        await self._durable()
         if speculation is None:
             return
         if speculation.basis != basis:
@@ -226,6 +230,19 @@ class Interviewer(Agent):
             turn_ctx.add_message(role="system", content="the words have changed")
             return
         speculation.end_turn(ended_at)
+
+    async def _durable(self) -> None:
+        """Wait for the settled turn to be written; a filler covers a wait that takes long."""
+        self._settling += 1
+        try:
+            async with asyncio.timeout(FILLER_AFTER_S):
+                await self._journal.committed()
+        except TimeoutError:
+            filler = Line("filler", self.interview.stock("filler"))
+            self.say_reply(Reply(None, (filler,)))
+            await self._journal.committed()
+        finally:
+            self._settling -= 1
 
     # --- a reply is made -------------------------------------------------------------------------
     def say_reply(
