@@ -176,8 +176,8 @@ class Talk:
         await self.seen(QuestionAsked, question_id=question_id)
         await self.seen(LineSpoken, kind="question", text=question.text)
 
-    async def ended(self) -> str:
-        return (await self.seen(InterviewEnded)).reason
+    async def ended(self, within: float = 20.0) -> str:
+        return (await self.seen(InterviewEnded, within=within)).reason
 
     async def sounding(self, kind: str, seconds: float = 0.6) -> None:
         """A line of this kind has sounded for so long."""

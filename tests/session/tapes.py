@@ -15,7 +15,7 @@ from asr.recognition import Audio, HeardWord, Priority, Recognition
 from tests.asr.speech import RATE, say
 
 MARK = 512
-"""Samples from the middle of a tape by which it is found."""
+"""Samples around the loudest one of a tape, by which it is found."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Tape:
 
     @property
     def mark(self) -> bytes:
-        start = (len(self.pcm) - MARK) // 2
-        loudest = start + int(np.abs(self.pcm[start : start + 4 * MARK]).argmax())
-        return self.pcm[loudest : loudest + MARK].tobytes()
+        loudest = int(np.abs(self.pcm.astype(np.int32)).argmax())
+        start = max(0, min(loudest - MARK // 2, len(self.pcm) - MARK))
+        return self.pcm[start : start + MARK].tobytes()
 
 
 def tape(text: str, *, sounds_like: str | None = None) -> Tape:
@@ -42,7 +42,7 @@ def tape(text: str, *, sounds_like: str | None = None) -> Tape:
 
 
 class TapeRecogniser:
-    """Gives the text of each tape whose middle is in the audio; obeys `asr.recognition`."""
+    """Gives the text of each tape whose mark is in the audio; obeys `asr.recognition`."""
 
     model = "tapes"
 

@@ -1,0 +1,100 @@
+"""A call that broke goes on where it stood: from the events alone, with a new session."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.events import (
+    CallJoined,
+    CallLeft,
+    InterviewEnded,
+    LineSpoken,
+    MoveHeard,
+    QuestionAsked,
+    SegmentHeard,
+    TurnSettled,
+)
+from tests.session.short_plans import short_plan
+from tests.session.studio import Log, Studio
+
+pytestmark = pytest.mark.session
+
+HALF, REST = "I built a payment system for a bank.", "Then I sold it to a shop."
+
+
+async def test_both_halves_of_a_broken_answer_stand_under_the_same_question(
+    studio: Studio,
+) -> None:
+    plan = short_plan({"think_time_s": 4})
+    async with studio.talk(plan) as before:
+        await before.answer("first", HALF)
+        await before.seen(SegmentHeard)
+    async with studio.talk(plan, before.log) as after:
+        await after.seen(LineSpoken, kind="welcome_back")
+        await after.say(REST)
+        await after.asked("second")
+    assert after.call.interview.answer_text("first") == f"{HALF} {REST}"
+    assert [e.question_id for e in after.all(QuestionAsked)] == ["first", "second"]
+    assert len(after.all(LineSpoken, kind="greeting")) == 1
+    assert not after.all(LineSpoken, kind="repeat"), "who was answering is not asked again"
+    assert [e.epoch for e in after.all(CallJoined)] == [1, 2]
+    assert after.all(CallLeft)[0].reason == "dropped"
+    ids = [line.utterance_id for line in after.all(LineSpoken)]
+    assert len(ids) == len(set(ids))
+
+
+async def test_words_under_way_when_the_line_breaks_are_kept(studio: Studio) -> None:
+    plan = short_plan({"think_time_s": 4})
+    async with studio.talk(plan) as before:
+        await before.answer("first", HALF)
+    assert before.call.interview.answer_text("first") == HALF
+    assert not before.all(TurnSettled)
+
+
+async def test_a_question_without_an_answer_is_asked_again_but_not_opened_again(
+    studio: Studio,
+) -> None:
+    async with studio.talk(short_plan()) as before:
+        await before.asked("first")
+    async with studio.talk(short_plan(), before.log) as after:
+        await after.seen(LineSpoken, kind="repeat")
+        await after.say(HALF)
+        await after.asked("second")
+    assert [line.kind for line in after.all(LineSpoken)][:4] == [
+        "greeting",
+        "question",
+        "welcome_back",
+        "repeat",
+    ]
+    assert [e.question_id for e in after.all(QuestionAsked)] == ["first", "second"]
+
+
+async def test_a_crash_between_the_settled_turn_and_its_reply_decides_again(
+    studio: Studio,
+) -> None:
+    async with studio.talk(short_plan()) as before:
+        await before.answer("first", HALF)
+        await before.asked("second")
+    settled = next(i for i, e in enumerate(before.log.events) if isinstance(e, TurnSettled))
+    crashed = Log(before.log.events[: settled + 1])
+    async with studio.talk(short_plan(), crashed) as after:
+        await after.asked("second")
+        await after.say(REST)
+        assert await after.ended() == "completed"
+    assert [e.turn_id for e in after.all(MoveHeard)] == ["c1", "c2"]
+    assert [e.question_id for e in after.all(QuestionAsked)] == ["first", "second"]
+    assert after.turns == [HALF, REST]
+
+
+async def test_a_move_heard_before_its_question_sounded_is_not_decided_again(
+    studio: Studio,
+) -> None:
+    async with studio.talk(short_plan()) as before:
+        await before.answer("first", HALF)
+        await before.asked("second")
+    moved = next(i for i, e in enumerate(before.log.events) if isinstance(e, MoveHeard))
+    async with studio.talk(short_plan(), Log(before.log.events[: moved + 1])) as after:
+        await after.asked("second")
+        assert not after.all(InterviewEnded)
+    assert len(after.all(MoveHeard)) == 1
+    assert [e.question_id for e in after.all(QuestionAsked)] == ["first", "second"]
