@@ -686,6 +686,13 @@ def test_legal_names_a_reason_for_each_move_that_is_not(call: Call) -> None:
     ]
 
 
+def test_one_reply_asks_one_question(call: Call) -> None:
+    call.begin()
+    asked = QuestionAsked(at=call.at, reply_id="r1", question_id="deep", wording="What about deep?")
+    with pytest.raises(IllegalEvent, match="one question"):
+        call.interview.apply(asked)
+
+
 # --- any words, any order ----------------------------------------------------------------------
 
 WORDS = st.sampled_from(
@@ -760,13 +767,15 @@ class AnyOrder(RuleBasedStateMachine):
         plan=st.sampled_from(PLANS),
         page=st.booleans(),
         consent=st.sampled_from([True, True, True, False]),
-        begin=st.booleans(),
+        begun=st.sampled_from(["", "joined", "deep", "deep"]),
     )
-    def start(self, plan: Any, page: bool, consent: bool, begin: bool) -> None:
+    def start(self, plan: Any, page: bool, consent: bool, begun: str) -> None:
         self.call = Call(plan)
         self.call.create(page=page, consent=consent)
-        if begin:
+        if begun:
             self.join()
+        if begun == "deep" and consent and page:
+            self.call.to("deep")
 
     @property
     def interview(self) -> Interview:
@@ -827,6 +836,12 @@ class AnyOrder(RuleBasedStateMachine):
     def turn_by_model(self, text: str, move: Move, sounding: int) -> None:
         self.call.settles(text)
         self.any_move(move, sounding)
+
+    @precondition(going)
+    @rule(text=WORDS, probe=st.sampled_from(["deep_why", "deep_result", "team_role", "free"]))
+    def turn_by_probing(self, text: str, probe: str) -> None:
+        self.call.settles(text)
+        self.any_move(AskProbe(probe_id=probe, question="How long did it take?"), 4)
 
     @precondition(going)
     @rule(move=MOVES, sounding=st.integers(0, 4))
@@ -1023,8 +1038,8 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 AnyOrder.TestCase.settings = settings(
-    max_examples=60,
-    stateful_step_count=35,
+    max_examples=150,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
