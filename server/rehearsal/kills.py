@@ -39,9 +39,12 @@ from server.rehearsal.script import Performance, Script, Turn
 from server.rehearsal.survival import MOMENTS, Kill, Losses, Moment
 from server.rehearsal.voicebox import Voicebox
 
-DECISION_S = 0.5
+DECISION_S = 3.0
+"""Longer than the silence that ends a turn: a shorter decision is made before the turn is over."""
 GRADING_S = 1.0
 """For one question's grading."""
+PASSES: dict[Moment, float] = {"agent_speaks": 0.6, "candidate_speaks": 0.6, "deciding": 0.3}
+"""The share of moments that are let pass, so that kills do not all come at the first ones."""
 REPORT_WITHIN_S = 90.0
 HELD_WITHIN_S = 900.0
 TICK_S = 0.01
@@ -142,8 +145,7 @@ class Killer:
     def _after(self, moment: Moment) -> float:
         """How far into the moment."""
         longest = {"deciding": 0.3, "closing": 2.0}.get(moment, 1.5)
-        # A moment in four is let pass, so that kills are not always at the first of their kind.
-        passes = moment != "closing" and self._chance.random() < 0.25
+        passes = self._chance.random() < PASSES.get(moment, 0.0)
         return self._chance.uniform(0.0, longest) + (NEVER_S if passes else 0.0)
 
     async def _kill(self, moment: Moment) -> None:

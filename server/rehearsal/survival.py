@@ -55,7 +55,7 @@ def losses(notes: Sequence[Note], entries: Sequence[Entry], kills: Sequence[Kill
     committed = [note for note in notes if note["type"] == "committed"]
     said = [note for note in notes if note["type"] == "said"]
     heard = _heard(entries)
-    gone = [note for note in said if words.normalised(note["text"]) not in heard]
+    gone = [note for note in said if not words.stands_in(note["text"], heard)]
     in_open = [note for note in gone if _was_open(note["at"], kills)]
     return Losses(
         len(committed),
@@ -76,9 +76,8 @@ def _missing(committed: Sequence[Note], entries: Sequence[Entry]) -> Iterator[st
 
 
 def _heard(entries: Sequence[Entry]) -> str:
-    """All settled words, and those of segments that belong to no settled turn."""
-    texts = [entry["event"]["text"] for entry in entries if entry["event"]["type"] == SEGMENT]
-    return words.normalised(" ".join(texts))
+    """The words of every segment, in order."""
+    return " ".join(e["event"]["text"] for e in entries if e["event"]["type"] == SEGMENT)
 
 
 def _was_open(ended_at: float, kills: Sequence[Kill]) -> bool:

@@ -64,3 +64,16 @@ def compare(said: str, heard: str) -> WordErrors:
     return WordErrors(
         len(reference.split()), found.hits, found.substitutions, found.insertions, found.deletions
     )
+
+
+def stands_in(said: str, heard: str, share: float = 0.25) -> bool:
+    """Whether the words were heard somewhere, with at most this share of them wrong."""
+    needle, hay = normalised(said).split(), normalised(heard).split()
+    # Edit distance of the needle to the best stretch of the hay: it may begin and end anywhere.
+    row = [0] * (len(hay) + 1)
+    for place, word in enumerate(needle, 1):
+        above, row = row, [place]
+        for column, other in enumerate(hay, 1):
+            changed = above[column - 1] + (word != other)
+            row.append(min(changed, above[column] + 1, row[-1] + 1))
+    return min(row) <= share * len(needle)

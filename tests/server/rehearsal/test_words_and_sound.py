@@ -62,3 +62,17 @@ def test_an_answer_that_was_not_heard_is_all_deletions() -> None:
 def test_words_where_none_were_said_are_insertions() -> None:
     errors = words.compare("", "thank you")
     assert (errors.insertions, errors.words, errors.rate) == (2, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("heard", "stands"),
+    [
+        ("First, we reduced reduced response times by 30 percent last year. Then", True),
+        ("We reduced response times by ten percent last year.", True),
+        ("Then we reduced costs.", False),
+        ("", False),
+    ],
+)
+def test_a_sentence_with_a_slip_in_it_still_stands(heard: str, stands: bool) -> None:
+    said = "We reduced response times by thirty percent last year."
+    assert words.stands_in(said, heard) is stands
