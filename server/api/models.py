@@ -28,6 +28,21 @@ def one_line(text: str) -> str:
 
 Name = Annotated[str, Field(max_length=NAME_LENGTH), AfterValidator(one_line)]
 
+_UNSEEN = {
+    # NUL (which not every database stores), escapes of terminals, and what turns the direction of
+    # reading: they would change how the words around them look. Joiners stay: emoji and several
+    # scripts need them.
+    **dict.fromkeys((*range(32), *range(127, 160))),
+    **dict.fromkeys((1564, 8206, 8207, *range(8234, 8239))),
+    **dict.fromkeys(range(8294, 8298)),
+    **{ord(kept): kept for kept in "\n\t"},
+}
+
+
+def as_seen(text: str) -> str:
+    """A typed text without what its writer cannot have seen."""
+    return text.replace("\r\n", "\n").translate(_UNSEEN)
+
 
 # --- the candidate ------------------------------------------------------------------------------
 class Notice(_Answered):
@@ -106,7 +121,7 @@ class Hello(_Given):
 
 class Typed(_Given):
     type: Literal["typed"]
-    text: str
+    text: Annotated[str, AfterValidator(as_seen)]
 
 
 class Requested(_Given):

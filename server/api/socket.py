@@ -26,7 +26,6 @@ from server.api.limits import MAX_TYPED, TokenBucket
 from server.api.models import FROM_CANDIDATE, HELLO, HangUp, Hello, Requested, Typed
 from server.api.notices import notice
 from server.api.parts import Parts, address_of, parts_of
-from server.invites import InviteError
 from server.store import InterviewRecord
 
 logger = logging.getLogger(__name__)
@@ -67,13 +66,13 @@ async def socket(ws: WebSocket) -> None:
     try:
         hello = await _hello(ws)
         record = await _mine(parts, hello, address_of(ws))
-    except ApiError as error:
-        await _refuse(ws, error, REFUSED)
+        plan = await parts.store.plan(record.plan_hash)
+    except errors.HANDLED as error:
+        await _refuse(ws, errors.of(error), REFUSED)
     except (WebSocketDisconnect, TimeoutError):
         await _close(ws, BAD_HELLO)
     else:
         logs.set_interview(record.interview_id)
-        plan = await parts.store.plan(record.plan_hash)
         await _Conversation(ws, parts, record, plan.language, hello.mode).run()
 
 
@@ -153,7 +152,7 @@ class _Conversation:
 
     async def _tell(self) -> int:
         """Host to candidate."""
-        with suppress(WebSocketDisconnect):
+        with suppress(WebSocketDisconnect, RuntimeError):  # as in `_send`
             async for message in self._parts.host.subscribe(self._id):
                 await self._ws.send_json(message)
                 if message.get("type") == "state" and message.get("state") == "ended":
@@ -219,10 +218,7 @@ async def _hello(ws: WebSocket) -> Hello:
 
 
 async def _mine(parts: Parts, hello: Hello, address: str) -> InterviewRecord:
-    try:
-        invite = await parts.invites.open(hello.token, address)
-    except InviteError as error:
-        raise errors.of(error) from None
+    invite = await parts.invites.open(hello.token, address)
     return await parts.store.interview(invite.interview_id)
 
 

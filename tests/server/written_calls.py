@@ -182,6 +182,14 @@ class Typist:
         await self.types(text)
         return await self.seen(before, type="committed", event="turn_settled")
 
+    async def closed(self) -> int:
+        """The code with which the server closes the socket."""
+        assert self._reading is not None
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.shield(self._reading)
+        assert self.close_code is not None
+        return self.close_code
+
     async def ended(self) -> None:
         await self.seen(type="state", state="ended")
 
@@ -191,7 +199,7 @@ class Typist:
         return [
             str(one["text"])
             for one in self.read
-            if one.get("type") == "caption" and one.get("speaker") == "interviewer"
+            if one.get("speaker") == "interviewer" and one.get("final")
         ]
 
     @property
