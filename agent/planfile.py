@@ -187,7 +187,7 @@ def _json(text: str, name: str) -> tuple[object, Lines]:
         raise PlanError((f"{name}: the key {duplicates[0]!r} stands twice; keep one",))
     try:
         return value, _json_lines(text)
-    except YAMLError:
+    except (YAMLError, RecursionError):  # Python's parser of JSON goes deeper than the other
         return value, {}
 
 

@@ -19,7 +19,14 @@ from server.store import Erased, StaleLease, StoreUnavailable, UnknownInterview
 logger = logging.getLogger(__name__)
 
 BUSY_RETRY_S = 30
-CODES = {401: "unauthorised", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+NOT_JSON = "The request's body is not JSON: it has to be UTF-8 and not nested deeply."
+CODES = {
+    400: "bad_body",
+    401: "unauthorised",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
 
 
 class ApiError(Exception):
@@ -127,7 +134,9 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = CODES.get(error.status_code, "refused")
-        return answer(ApiError(error.status_code, code, str(error.detail)))
+        # FastAPI's own words for a body say neither what it read nor what it wanted.
+        text = NOT_JSON if error.status_code == 400 else str(error.detail)
+        return answer(ApiError(error.status_code, code, text))
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

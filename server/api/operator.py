@@ -35,6 +35,8 @@ from server.store import Status, UnknownPlan
 logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/api/interviews", tags=["operator"], dependencies=[Depends(operator)])
 DAY_S = 86_400
+MOST = 2**53
+"""The largest number that JSON and every database hold."""
 AUDIO_TYPES = {".ogg": "audio/ogg", ".wav": "audio/wav"}
 
 
@@ -57,7 +59,7 @@ async def list_interviews(
     parts: WithParts,
     status: Status | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MOST)] = 0,
 ) -> InterviewList:
     """Newest first."""
     found, total = await parts.store.list_interviews(status=status, limit=limit, offset=offset)
@@ -82,7 +84,9 @@ async def read_interview(interview_id: str, parts: WithParts) -> InterviewDetail
 
 @router.get("/{interview_id}/report", response_class=Response)
 async def read_report(
-    interview_id: str, parts: WithParts, revision: Annotated[int | None, Query(ge=1)] = None
+    interview_id: str,
+    parts: WithParts,
+    revision: Annotated[int | None, Query(ge=1, le=MOST)] = None,
 ) -> Response:
     """The report as JSON (`viva report schema` prints its schema): the newest, or the revision
     asked for.
@@ -126,7 +130,7 @@ async def read_audio(interview_id: str, parts: WithParts) -> FileResponse:
 
 @router.get("/{interview_id}/events")
 async def read_events(
-    interview_id: str, parts: WithParts, after: Annotated[int, Query(ge=0)] = 0
+    interview_id: str, parts: WithParts, after: Annotated[int, Query(ge=0, le=MOST)] = 0
 ) -> EventList:
     """The event log from the one after `after`, each with its link of the hash chain."""
     stored = await parts.store.events(interview_id, after)
@@ -172,13 +176,15 @@ async def _plan(new: NewInterview, parts: Parts) -> Plan:
             return await parts.store.plan(new.plan_hash)
         except UnknownPlan:
             raise ApiError(404, "no_plan", "No plan has this hash; send the plan.") from None
-    source = new.plan if isinstance(new.plan, str) else json.dumps(new.plan, indent=1)
     try:
+        source = new.plan if isinstance(new.plan, str) else json.dumps(new.plan, indent=1)
         return await asyncio.to_thread(planfile.parse, source)
     except planfile.PlanError as error:
         problems = list(error.complaints[:50])
         text = f"The plan cannot be used: {problems[0]}"
         raise ApiError(422, "bad_plan", text, problems=problems) from None
+    except RecursionError:
+        raise ApiError(422, "bad_plan", "The plan cannot be used: nested too deeply.") from None
 
 
 async def _issue(parts: Parts, interview_id: str, days: float | None) -> InviteIssued:
