@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import tempfile
@@ -16,6 +17,8 @@ from asr.errors import HearingError
 from server.api.keys import OperatorKey, operator_key
 from server.settings import Settings
 from server.store import Store, sqlite_url
+
+_ADDRESS = " Give an address of this machine with --host."
 
 
 class NotReady(Exception):
@@ -59,16 +62,20 @@ def check_folder(folder: Path) -> None:
 def check_port(host: str, port: int) -> None:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise NotReady(f"The address {host} is not known: {error.strerror}.{_ADDRESS}") from error
+    try:
         family, kind, proto, _, address = found[0]
         with socket.socket(family, kind, proto) as probe:
             # As the server itself does: a port that was left a moment ago is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise NotReady(
-            f"Port {port} on {host} cannot be used: {error.strerror}."
-            " Stop the program that has it, or choose another with --port."
-        ) from error
+        to_do = {
+            errno.EADDRINUSE: " Stop the program that has it, or choose another with --port.",
+            errno.EADDRNOTAVAIL: _ADDRESS,
+        }.get(error.errno or 0, " Choose another with --port.")
+        raise NotReady(f"Port {port} on {host} cannot be used: {error.strerror}.{to_do}") from error
 
 
 def check_tls(settings: Settings) -> None:

@@ -44,6 +44,7 @@ def operator_key(settings: Settings) -> OperatorKey:
     except OSError as error:
         raise SettingsError(
             f"The API key {file} cannot be read or made: {error.strerror}."
+            " Put that right, or give a key of your own as VIVA_API_KEY."
         ) from error
 
 

@@ -17,6 +17,16 @@ class Fault(StrEnum):
     OTHER = "the database does not answer"
 
 
+ADVICE = {
+    Fault.LOCKED: "Stop it, or wait until it is done, and try again.",
+    Fault.FULL: "Make room, and try again.",
+    Fault.DISK: "See whether it is full (df -h), and try again.",
+    Fault.READ_ONLY: "Give this user the right to, or name another folder with --data-dir.",
+    Fault.DAMAGED: "Move it away and restore a backup: docs/operations.md.",
+    Fault.OTHER: "See that it runs, and try again.",
+}
+"""What an operator can do."""
+
 _PRIMARY = {
     sqlite3.SQLITE_BUSY: Fault.LOCKED,
     sqlite3.SQLITE_LOCKED: Fault.LOCKED,

@@ -30,7 +30,7 @@ from server.store.backup import backup_sqlite
 from server.store.chain import ChainCheck
 from server.store.engine import open_engine, sqlite_file
 from server.store.errors import StoreUnavailable
-from server.store.faults import fault_of
+from server.store.faults import ADVICE, fault_of
 from server.store.migrate import upgrade
 from server.store.records import (
     InterviewRecord,
@@ -68,8 +68,9 @@ class Store:
             upgrade(self._write_engine)
         except DBAPIError as error:
             self._dispose()
+            fault = fault_of(error)
             raise StoreUnavailable(
-                f"The database cannot be opened: {fault_of(error).value}."
+                f"The database cannot be opened: {fault.value}. {ADVICE[fault]}"
             ) from error
         except StoreUnavailable:
             self._dispose()
