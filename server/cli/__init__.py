@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from server.cli import interviews, models, plans, rehearse, reports, serve, upkeep
+from server.cli.options import brief
 from server.settings import SettingsError
 
 app = typer.Typer(
@@ -59,7 +60,7 @@ def main() -> None:
         # The process's outermost edge: an operator gets sentences, `--debug` the traceback.
         if debug:
             raise
-        print(sentence(error), file=sys.stderr)
+        print(brief(sentence(error)), file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
 
 

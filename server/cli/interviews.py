@@ -40,6 +40,8 @@ def invite(
     from server.invites import Invites, Issued
     from server.store import Store, sqlite_url
 
+    if len(name) > NAME_LENGTH:
+        raise typer.BadParameter(f"at most {NAME_LENGTH} characters", param_hint="--name")
     chosen = settings.load(data_dir=data_dir, public_url=public_url, invite_days=days)
     read = planfile.load(plan)
     preflight.check_folder(chosen.data_dir)
@@ -47,7 +49,7 @@ def invite(
     async def make(store: Store) -> Issued:
         record = await store.create_interview(
             read,
-            candidate_name=one_line(name[:NAME_LENGTH]),
+            candidate_name=one_line(name),
             time_factor=read.policy.extra_time_factor if extra_time else 1.0,
         )
         return await Invites(store).issue(record.interview_id, chosen.invite_days * DAY_S)

@@ -18,6 +18,18 @@ PublicUrl = Annotated[
 ]
 
 
+MOST_LINES = 50
+
+
+def brief(text: str) -> str:
+    """The first lines of many: a file that is no plan at all has a problem in each of its own."""
+    lines = text.splitlines()
+    left_out = lines[MOST_LINES:]
+    return "\n".join(
+        lines[:MOST_LINES] + [f"... and {len(left_out)} more problems."] * bool(left_out)
+    )
+
+
 def say(text: str) -> None:
     """To a person; standard output is for what programs read."""
     typer.echo(text, err=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from server.cli.options import say
+from server.cli.options import brief, say
 
 app = typer.Typer(help="Interview plans.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def check(
             plan = planfile.load(file)
         except planfile.PlanError as error:
             failed = True
-            say(str(error))
+            say(brief(str(error)))
             continue
         questions = list(plan.questions())
         typer.echo(
