@@ -1,10 +1,11 @@
 import json
 from collections import Counter
 
+import httpx
 import pytest
 from rich.console import Console
 
-from server.rehearsal import kills
+from server.rehearsal import faults, kills, model
 from server.rehearsal.survival import MOMENTS
 
 
@@ -37,3 +38,13 @@ async def _survives(count: int) -> None:
     print(json.dumps(kills.figures(held)))
     assert kills.failed(held) == []
     assert kills.figures(held)["kills"] == count
+
+
+async def test_the_stand_in_takes_the_time_it_is_given() -> None:
+    """So that there is a decision, and a grading, to be killed in."""
+    asked = {"messages": [{"role": "user", "content": "hello"}]}
+    with model.serving(faults.NONE, delay_s=30.0) as url:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=0.5) as client:
+            assert (await client.get("/models")).status_code == 200
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/chat/completions", json=asked)
