@@ -120,11 +120,13 @@ class Recorder:
         if self._thread is not None:
             return
         try:
-            first = await asyncio.to_thread(_open_timeline, self._folder, self._wall())
+            first, now = await asyncio.to_thread(
+                _open_timeline, self._folder, lambda: (self._wall(), self._loop.time())
+            )
         except OSError as error:
             self._fail(f"the recording cannot begin: {error}")
             return
-        self._origin = self._loop.time() - first / FRAMES_PER_S
+        self._origin = now - first / FRAMES_PER_S
         for channel in (self._left, self._right):
             channel.begin = channel.end = first * FRAME
         writer = _Writer(self._folder, first)
@@ -272,20 +274,22 @@ def _ogg_writer(file: BinaryIO, encoder: opus.Encoder, tags: Sequence[str] = ())
     return OggOpusWriter(file, channels=2, rate=RATE, pre_skip=encoder.lookahead, tags=tags)
 
 
-def _open_timeline(folder: Path, wall: float) -> int:
-    """The frame at which to go on: 0, or as many as have passed since the recording began."""
+def _open_timeline(folder: Path, clocks: Callable[[], tuple[float, float]]) -> tuple[int, float]:
+    """The frame at which to go on, and the loop time that belongs to it: 0, or as many as have
+    passed since the recording began. Both clocks are read at once, however long the disk takes."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / TIMELINE
+    wall, now = clocks()
     if not path.exists():
         path.write_text(json.dumps({"started_at": wall}), encoding="utf-8")
-        return 0
+        return 0, now
     try:
         passed = wall - float(json.loads(path.read_text(encoding="utf-8"))["started_at"])
     except (ValueError, KeyError, TypeError):
         passed = 0.0  # written half by a process that died; the chunks still say where they end
     # At least one frame each: a chunk that died empty still has its name.
     written = [_first_frame(chunk) + max(len(_packets_of(chunk)), 1) for chunk in _chunks(folder)]
-    return max([int(passed * FRAMES_PER_S), *written])
+    return max([int(passed * FRAMES_PER_S), *written]), now
 
 
 @dataclass(frozen=True)
