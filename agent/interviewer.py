@@ -109,6 +109,8 @@ class Interviewer(Agent):
         self._next: Given | None = None
         self._speeches: dict[str, Speech] = {}
         self._speculation: Speech | None = None
+        self._context: list[llm.ChatItem] = []
+        """What LiveKit's context held when the speculation began."""
         self._settling = 0
         """Settled turns that are not durable yet."""
         self._session_in_use: AgentSession[None] | None = None
@@ -165,6 +167,21 @@ class Interviewer(Agent):
             self._observer.caption(
                 "candidate", segment.text, final=True, utterance_id=self.interview.turn_id
             )
+            if not self._cutting_in:
+                self._give_way()
+
+    def _give_way(self) -> None:
+        """Words end a reply that they were said over. Their final would do so as well, but LiveKit
+        begins no next reply at the pause before it while this one is only held."""
+        handle = self._in_use().current_speech
+        if handle is not None and handle.allow_interruptions:
+            handle.interrupt()
+
+    @property
+    def _giving_way(self) -> bool:
+        """A reply was interrupted and is not over yet."""
+        handle = self._in_use().current_speech
+        return handle is not None and handle.interrupted and not handle.done()
 
     def holds_back(self, text: str, under_the_voice: bool) -> bool:
         """Whether words must not become a turn: a backchannel said under the interviewer's voice,
@@ -229,6 +246,9 @@ class Interviewer(Agent):
             # LiveKit compares contexts: one message more, and it discards the stale reply.
             turn_ctx.add_message(role="system", content="the words have changed")
             return
+        # The reply that was talked over has since joined the context, and LiveKit would discard a
+        # speculation for it. Ours rests on the words and on the journal, which held it already.
+        turn_ctx.items[:] = self._context
         speculation.end_turn(ended_at)
 
     async def _durable(self) -> None:
@@ -277,6 +297,7 @@ class Interviewer(Agent):
                 speech.end_turn(self._clock())
             else:
                 self._speculation = speech
+                self._context = list(self.chat_ctx.items)
         self._speeches[handle.id] = speech
         # LiveKit creates the reply's tasks after this listener returns: they inherit the context.
         _current.set(speech)
@@ -324,9 +345,9 @@ class Interviewer(Agent):
                 return speech.add_reply(reply)
 
     async def _quiet_or_ended(self, speech: Speech) -> None:
-        """Until the turn has ended the model is asked only in quiet: one request, not one a
-        word."""
-        while not speech.turn_ended.is_set() and self.candidate_speaking:
+        """Until the turn has ended the model is asked only in quiet (one request, not one a word)
+        and when what was heard of a reply that was talked over is written."""
+        while not speech.turn_ended.is_set() and (self.candidate_speaking or self._giving_way):
             try:
                 async with asyncio.timeout(0.02):
                     await speech.turn_ended.wait()
