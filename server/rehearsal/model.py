@@ -226,7 +226,7 @@ def serving(
     faults: Faults = REHEARSAL, *, seed: int = 0, port: int = 0, delay_s: float = 0.0
 ) -> Iterator[str]:
     """Serves on loopback from a thread of its own; gives the base URL."""
-    app = create_app(faults, seed=seed)
+    app = create_app(faults, seed=seed, delay_s=delay_s)
     config = uvicorn.Config(app, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", port))
