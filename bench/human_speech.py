@@ -124,7 +124,7 @@ def loudness_db(pcm: Pcm) -> NDArray[np.float64]:
     steps = pcm[: len(pcm) // HOP * HOP].reshape(-1, HOP).astype(np.float64)
     rms = np.sqrt(np.square(steps).mean(axis=1)) + 1.0
     if not rms.size:
-        return rms
+        return np.zeros(0)
     return np.asarray(20 * np.log10(rms / np.percentile(rms, 95)))
 
 

@@ -64,10 +64,18 @@ class Calls:
     """Of ours, for captions; not in `recogniser`."""
     recognised_s: float = 0.0
     """Seconds of audio sent, without interims."""
-    model: int = 0
+    model_at: list[float] = field(default_factory=list)
+    """Loop times of the requests to the model."""
     voice: int = 0
     heard: int = 0
     """Replies that sounded."""
+
+    @property
+    def model(self) -> int:
+        return len(self.model_at)
+
+    def ask_model(self) -> None:
+        self.model_at.append(asyncio.get_running_loop().time())
 
 
 @dataclass
@@ -163,7 +171,7 @@ class _StubStream(llm.LLMStream):
     async def _run(self) -> None:
         stub = self._llm
         assert isinstance(stub, StubLLM)
-        stub.calls.model += 1
+        stub.calls.ask_model()
         await asyncio.sleep(stub.delays.model)
         delta = llm.ChoiceDelta(role="assistant", content=stub.reply)
         self._event_ch.send_nowait(llm.ChatChunk(id=utils.shortuuid(), delta=delta))
@@ -228,7 +236,7 @@ class StubDecider:
     async def decide(
         self, interview: Interview, at: float, turn_ended: asyncio.Event
     ) -> AsyncIterator[Words | Decided]:
-        self._calls.model += 1
+        self._calls.ask_model()
         await asyncio.sleep(self._delays.model)
         move = NextQuestion(acknowledgement="Thank you.")
         if not interview.legal(at).moves or "next_question" not in interview.legal(at).moves:

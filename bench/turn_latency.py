@@ -60,13 +60,13 @@ from tts.espeak import render
 
 MAX_DELAY = 2.5
 """LiveKit's default with a turn detector, and ours."""
-OWN = {DEFAULT: 0.3, TUNED: 0.0, LIFTED: 0.0, SILENCE: 0.0, OURS: 0.5}
+OWN = {DEFAULT: 0.3, TUNED: 0.0, LIFTED: 0.3, SILENCE: 0.0, OURS: 0.5}
 """Each arm's own `min_delay`; the others in `CURVES` are there to draw its curve."""
 CURVES = {
-    DEFAULT: (0.3, 0.6, 1.0),
+    DEFAULT: (0.3, 0.8),
     TUNED: (0.0, 0.3, 0.6, 1.0),
-    LIFTED: (0.3, 0.6),
-    SILENCE: (0.0, 0.6, 1.0),
+    LIFTED: (0.3, 0.8),
+    SILENCE: (0.0, 0.8),
     OURS: (0.3, 0.5, 0.8, 1.2),
 }
 MM_HMM = "Mm-hmm."
@@ -277,21 +277,27 @@ def endings_table(title: str, measured: Measured) -> str:
     return "\n".join(lines)
 
 
-FIGURES: dict[str, Callable[[Outcome], float | None]] = {
-    "decision_p50": lambda o: o.decision and o.decision.p50,
-    "decision_mean": lambda o: o.decision and o.decision.mean,
-    "after_p50": lambda o: o.after and o.after.p50,
-    "after_p95": lambda o: o.after and o.after.p95,
-    "after_mean": lambda o: o.after and o.after.mean,
-    "total_p50": lambda o: o.total and o.total.p50,
-    "total_p95": lambda o: o.total and o.total.p95,
-    "total_mean": lambda o: o.total and o.total.mean,
-}
+def _figure(outcome: Outcome, name: str) -> float | None:
+    """One of `FIGURES`."""
+    part, statistic = name.split("_")
+    found: Spread | None = getattr(outcome, part)
+    return None if found is None else float(getattr(found, statistic))
+
+
+FIGURES = (
+    "decision_p50",
+    "decision_mean",
+    "after_p50",
+    "after_p95",
+    "after_mean",
+    "total_p50",
+    "total_p95",
+    "total_mean",
+)
 
 
 def curve(outcomes: Sequence[Outcome], figure: str) -> list[Point]:
-    read = FIGURES[figure]
-    return [(o.false_rate, y) for o in outcomes if (y := read(o)) is not None]
+    return [(o.false_rate, y) for o in outcomes if (y := _figure(o, figure)) is not None]
 
 
 def equal(measured: Measured, arms: Sequence[str]) -> list[dict[str, Any]]:
@@ -317,15 +323,14 @@ def _rounded(value: float | None) -> float | None:
 
 
 def equal_table(rows: Sequence[dict[str, Any]]) -> str:
-    names = list(FIGURES)
     lines = [
         "\nAt equal false cut-offs (linear between an arm's neighbouring settings; – is beyond"
         " its curve). Seconds.",
-        f"{'cut off':>8}  {'arm':<28}" + "".join(f"{name:>15}" for name in names),
+        f"{'cut off':>8}  {'arm':<28}" + "".join(f"{name:>15}" for name in FIGURES),
     ]
     for row in rows:
         cells = "".join(
-            f"{'–' if row[name] is None else format(row[name], '.3f'):>15}" for name in names
+            f"{'–' if row[name] is None else format(row[name], '.3f'):>15}" for name in FIGURES
         )
         lines.append(f"{row['false_cut_offs']:>8.1%}  {row['arm']:<28}{cells}")
     return "\n".join(lines)
@@ -459,8 +464,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--answers", type=int, default=40)
-    parser.add_argument("--barge-ins", type=int, default=24, help="of each kind, for each arm")
-    parser.add_argument("--sessions", type=int, default=20, help="at once")
+    parser.add_argument("--barge-ins", type=int, default=20, help="of each kind, for each arm")
+    parser.add_argument("--sessions", type=int, default=26, help="at once")
     parser.add_argument("--speech", type=Path, default=human_speech.FOLDER, metavar="FOLDER")
     parser.add_argument("--json-only", action="store_true", help="print the last line only")
     options = parser.parse_args()
