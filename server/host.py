@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import uuid
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+from weakref import WeakValueDictionary
 
 from agent.events import Event, RequestMade
 from agent.journal import Fenced
@@ -25,11 +27,13 @@ from server.call import Call, Channel, LeaveReason, Leg
 from server.equipment import Equipment
 from server.media.ice import IceSettings
 from server.media.peer import Peer
-from server.store import StaleLease, Store
+from server.store import StaleLease, Store, UnknownInterview
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+CODECS = ("opus", "PCMU")
+"""Best first; an answer names one, so that a browser gets Opus and a gateway without it PCMU."""
 HOLD_S = 120.0
 """A candidate who dropped keeps their place for this long."""
 LAG_EVERY_S = 0.5
@@ -64,7 +68,7 @@ class CallHost:
         self._thread = threading.Thread(target=self._run, name="call-host", daemon=True)
         self._calls: dict[str, Call] = {}
         self._held: dict[str, float] = {}
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self.worst_lag_s = 0.0
         """The longest the call loop was late in the last minute."""
@@ -146,16 +150,13 @@ class CallHost:
     async def _join_spoken(
         self, interview_id: str, sdp: str, type: str, channel: Channel
     ) -> Answer:
-        codecs = ("opus",) if channel == "web" else ("opus", "PCMU")
-        logs.set_interview(interview_id)
-        async with self._locks[interview_id]:
-            self._check_room(interview_id)
+        async with self._place(interview_id):
             # Answered before the old leg is touched: a bad offer must not end a good call.
             peer, answer = await Peer.answer(
                 sdp,
                 type,
                 ice=self._settings.ice,
-                codecs=codecs,
+                codecs=CODECS,
                 quiet_s=self._settings.quiet_s,
             )
             try:
@@ -167,19 +168,39 @@ class CallHost:
             return Answer(sdp=answer, type="answer", epoch=call.leg.epoch)
 
     async def _join_written(self, interview_id: str) -> int:
-        logs.set_interview(interview_id)
-        async with self._locks[interview_id]:
-            self._check_room(interview_id)
+        async with self._place(interview_id):
             call = await self._new_leg(interview_id, "text")
             await call.join_written()
             return call.leg.epoch
 
-    def _check_room(self, interview_id: str) -> None:
+    @asynccontextmanager
+    async def _place(self, interview_id: str) -> AsyncIterator[None]:
+        """A place for one who joins: taken before anything is awaited, given back if the join
+        fails; a candidate who dropped still has theirs. One join of an interview at a time."""
+        logs.set_interview(interview_id)
+        lock = self._locks.setdefault(interview_id, asyncio.Lock())
+        async with lock:
+            kept = self._take_place(interview_id)
+            try:
+                yield
+            except BaseException:
+                half_made = self._calls.pop(interview_id, None)
+                self._held[interview_id] = kept
+                if half_made is not None:
+                    await half_made.close("dropped")
+                raise
+            self._held.pop(interview_id, None)
+
+    def _take_place(self, interview_id: str) -> float:
+        """Raises `Busy`; returns until when the candidate's place was held before."""
         now = self._loop.time()
         self._held = {held: until for held, until in self._held.items() if until > now}
         places = set(self._calls) | set(self._held)
         if interview_id not in places and len(places) >= self._settings.max_interviews:
             raise Busy(len(places))
+        kept = self._held.get(interview_id, now)
+        self._held[interview_id] = math.inf
+        return kept
 
     async def _new_leg(self, interview_id: str, channel: Channel) -> Call:
         old = self._calls.pop(interview_id, None)
@@ -194,7 +215,7 @@ class CallHost:
         async def write(events: Sequence[Event]) -> int:
             try:
                 return await self._store.append(interview_id, epoch, events)
-            except StaleLease as error:
+            except (StaleLease, UnknownInterview) as error:  # replaced, or erased
                 raise Fenced from error
 
         call = Call(
@@ -211,7 +232,6 @@ class CallHost:
         if not call.interview.consented:
             raise NotConsented(interview_id)
         self._calls[interview_id] = call
-        self._held.pop(interview_id, None)
         return call
 
     def _over(self, call: Call, reason: LeaveReason | None) -> None:
@@ -219,7 +239,7 @@ class CallHost:
 
     async def _close(self, call: Call, reason: LeaveReason | None) -> None:
         interview_id = call.leg.interview_id
-        if reason is not None:
+        if reason is not None and self._calls.get(interview_id) is call:
             self._held[interview_id] = self._loop.time() + HOLD_S
             call.publish_state("reconnecting" if reason == "dropped" else "paused")
         await call.close(reason)
@@ -228,6 +248,7 @@ class CallHost:
         if call.interview.ended is not None:
             self._held.pop(interview_id, None)
             call.publish_state("ended")
+            self._bus.forget(interview_id)
             self._on_ended(interview_id)
 
     async def _stop(self) -> None:
