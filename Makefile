@@ -47,7 +47,7 @@ vllm-env: install  ## The environment of the vLLM contract test (6 GB, from the 
 soak: install  ## The long series: 60 kills over rehearsals (about an hour)
 	$(BIN)/python -m pytest -m soak -s
 
-check: lint types imports bench-quick marked  ## Lint, types, import contracts, and every marked test that can run here
+check: lint types imports bench-quick marked  ## Lint, types, import contracts, short benchmarks, every marked test that can run
 
 lock:  ## Make requirements.lock again (hashes, no addresses)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
