@@ -176,6 +176,10 @@ class Talk:
         await self.seen(QuestionAsked, question_id=question_id)
         await self.seen(LineSpoken, kind="question", text=question.text)
 
+    async def opened(self, question_id: str) -> None:
+        """The question has begun to sound."""
+        await self.seen(QuestionAsked, question_id=question_id)
+
     async def ended(self, within: float = 20.0) -> str:
         return (await self.seen(InterviewEnded, within=within)).reason
 

@@ -34,20 +34,22 @@ def resumptions(talk: Talk) -> list[bool]:
     return found
 
 
-@pytest.mark.parametrize("words", ["Mm-hmm.", LISTENING])
-async def test_a_listeners_noise_does_not_stop_the_voice(studio: Studio, words: str) -> None:
-    async with studio.talk(long_question()) as talk:
+async def test_a_listeners_noise_does_not_stop_the_voice(studio: Studio) -> None:
+    async def listen(talk: Talk, words: str) -> list[bool]:
         resumed = resumptions(talk)
         await talk.sounding("question")
         await talk.say(tape(words))
-        await talk.asked("first")
-        await talk.say(ANSWER)
-        await talk.asked("second")
-    assert not talk.all(LineSpoken, kind="question")[0].interrupted
-    assert [e.verdict for e in talk.all(SegmentHeard)] == ["backchannel", "ok"]
-    assert talk.turns == [ANSWER]
-    assert all(resumed)
-    assert words != LISTENING or resumed, "so long a noise holds the voice until it is understood"
+        await talk.answer("first", ANSWER)
+        await talk.opened("second")
+        return resumed
+
+    async with studio.talk(long_question()) as brief, studio.talk(long_question()) as long:
+        _, held = await asyncio.gather(listen(brief, "Mm-hmm."), listen(long, LISTENING))
+    for talk in (brief, long):
+        assert not talk.all(LineSpoken, kind="question")[0].interrupted
+        assert [e.verdict for e in talk.all(SegmentHeard)] == ["backchannel", "ok"]
+        assert talk.turns == [ANSWER]
+    assert held == [True], "so long a noise holds the voice until it is understood"
 
 
 async def test_a_listeners_noise_in_the_candidates_own_turn_is_words(studio: Studio) -> None:
@@ -56,36 +58,36 @@ async def test_a_listeners_noise_in_the_candidates_own_turn_is_words(studio: Stu
         assert (await talk.seen(TurnSettled)).text == LISTENING
 
 
-async def test_words_stop_the_voice_and_the_question_is_not_asked_twice(
+async def test_words_stop_the_voice_and_a_noise_without_words_only_holds_it(
     studio: Studio, record_property: Callable[[str, object], None]
 ) -> None:
-    async with studio.talk(long_question()) as talk:
+    async def interrupt(talk: Talk) -> None:
         await talk.sounding("question", 1.0)
         began = asyncio.get_running_loop().time()
         await talk.say(ANSWER)
         record_property("seconds_to_silence", round(talk.speaker.loud_until - began, 2))
-        await talk.asked("second")
-    question = talk.all(LineSpoken, kind="question")[0]
-    assert question.interrupted
-    assert 10 < len(question.text) < len(QUESTION), "the text as heard"
-    assert QUESTION.startswith(question.text)
-    assert talk.turns == [ANSWER]
-    assert talk.call.interview.answer_text("first") == ANSWER
-    assert [e.question_id for e in talk.all(QuestionAsked)] == ["first", "second"]
+        await talk.opened("second")
 
-
-async def test_a_noise_without_words_holds_the_voice_and_loses_nothing(studio: Studio) -> None:
-    async with studio.talk(long_question()) as talk:
+    async def disturb(talk: Talk) -> list[bool]:
         resumed = resumptions(talk)
         await talk.sounding("question")
         await talk.say(Tape("", tape("ha ha ha ha ha ha ha").pcm))
-        await talk.asked("first")
-        await talk.say(ANSWER)
-        await talk.asked("second")
+        await talk.answer("first", ANSWER)
+        await talk.opened("second")
+        return resumed
+
+    async with studio.talk(long_question()) as stopped, studio.talk(long_question()) as held:
+        _, resumed = await asyncio.gather(interrupt(stopped), disturb(held))
+    cut, whole = (talk.all(LineSpoken, kind="question")[0] for talk in (stopped, held))
+    assert cut.interrupted
+    assert 10 < len(cut.text) < len(QUESTION), "the text as heard"
+    assert QUESTION.startswith(cut.text)
     assert resumed == [True]
-    question = talk.all(LineSpoken, kind="question")[0]
-    assert (question.text, question.interrupted) == (QUESTION, False)
-    assert talk.turns == [ANSWER]
+    assert (whole.text, whole.interrupted) == (QUESTION, False)
+    for talk in (stopped, held):
+        assert talk.turns == [ANSWER], "nothing is lost, and nothing added"
+        assert [e.question_id for e in talk.all(QuestionAsked)] == ["first", "second"]
+        assert talk.call.interview.answer_text("first") == ANSWER
 
 
 async def test_a_cough_is_no_turn_for_the_real_recogniser(
@@ -98,7 +100,7 @@ async def test_a_cough_is_no_turn_for_the_real_recogniser(
         await talk.say(Tape("", noise.astype(np.int16)))
         await talk.answer("first", 0.5, Tape("", noise.astype(np.int16)), 0.5)
         await talk.say("We finished on time.")
-        await talk.asked("second")
+        await talk.opened("second")
     assert not talk.all(LineSpoken, kind="question")[0].interrupted
     assert talk.turns == ["We finished on time."]
     await studio.aclose()
@@ -114,7 +116,7 @@ async def test_an_interrupted_acknowledgement_leaves_the_question_for_later(
             await talk.sounding("acknowledgement", 0.3)
             if barge:
                 await talk.say("And I have to add that it was written in Java.")
-            await talk.asked("second")
+            await talk.opened("second")
 
         await asyncio.gather(answer(barging, barge=True), answer(listening, barge=False))
     assert len(listening.turns) == 1

@@ -48,28 +48,28 @@ def between(talk: Talk) -> list[str]:
     return [line.kind for line in talk.all(LineSpoken) if settled < line.at <= asked]
 
 
-async def test_without_a_model_the_interview_is_held_by_the_machine(folder: Path) -> None:
-    talk = await hold(folder, url=NOWHERE)
-    assert [e.scripted for e in talk.all(MoveHeard)] == ["model_unavailable"] * 2
-    assert len(talk.all(ModelFailed)) == 2
-    assert between(talk) == ["acknowledgement"], "it is known at once: no filler is needed"
-
-
-async def test_a_stall_is_covered_by_a_filler_and_then_by_the_default(folder: Path) -> None:
+async def test_a_stall_is_covered_by_a_filler_and_no_model_by_the_machine_at_once(
+    folder: Path,
+) -> None:
     half: list[Step] = [
         ROLE,
         named("next_question"),
         arguments('{"acknowledgement": "You bu'),
         30.0,
     ]
-    silent, stalled = await asyncio.gather(
-        hold(folder, Script([30.0]), LAST), hold(folder, Script(half), LAST)
+    silent, stalled, alone = await asyncio.gather(
+        hold(folder, Script([30.0]), LAST),
+        hold(folder, Script(half), LAST),
+        hold(folder, url=NOWHERE),
     )
     for talk in (silent, stalled):
         assert between(talk) == ["filler", "acknowledgement"]
         assert [e.scripted for e in talk.all(MoveHeard)] == ["model_stalled", None]
         assert len(talk.all(ModelFailed)) == 1
         assert "You bu" not in " ".join(talk.lines)
+    assert [e.scripted for e in alone.all(MoveHeard)] == ["model_unavailable"] * 2
+    assert len(alone.all(ModelFailed)) == 2
+    assert between(alone) == ["acknowledgement"], "it is known at once: no filler is needed"
 
 
 async def test_a_stream_that_dies_says_nothing_half(folder: Path) -> None:

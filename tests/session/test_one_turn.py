@@ -29,7 +29,7 @@ async def test_a_slow_recogniser_makes_one_turn_and_one_final(folder: Path, mode
             lambda event: finals.append(event.transcript) if event.is_final else None,
         )
         await talk.answer("first", FIRST, 0.35, THEN)
-        await talk.asked("second")
+        await talk.opened("second")
     assert talk.turns == [f"{FIRST} {THEN}"]
     assert finals == [f"{FIRST} {THEN}"]
     assert len(talk.all(SegmentHeard)) == 2
@@ -51,7 +51,7 @@ async def test_a_reply_interrupted_unheard_is_decided_again_with_what_was_added(
             await talk.answer("first", FIRST)
             await talk.seen(TurnSettled)
             await talk.say(THEN)
-            await talk.asked("second")
+            await talk.opened("second")
         await studio.aclose()
     assert talk.turns == [FIRST, THEN]
     assert [(e.turn_id, e.scripted) for e in talk.all(MoveHeard)] == [("c2", None)]
@@ -75,7 +75,7 @@ async def test_speculation_is_thrown_away_when_the_candidate_goes_on_and_kept_wh
             studio = Studio(folder, server.url)
             async with studio.talk(plan) as talk:
                 await talk.answer("first", *said[how])
-                await talk.asked("second")
+                await talk.opened("second")
             await studio.aclose()
             return (
                 talk.turns,

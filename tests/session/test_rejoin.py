@@ -25,14 +25,14 @@ HALF, REST = "I built a payment system for a bank.", "Then I sold it to a shop."
 async def test_both_halves_of_a_broken_answer_stand_under_the_same_question(
     studio: Studio,
 ) -> None:
-    plan = short_plan({"think_time_s": 4})
+    plan = short_plan({"think_time_s": 2})
     async with studio.talk(plan) as before:
         await before.answer("first", HALF)
         await before.seen(SegmentHeard)
     async with studio.talk(plan, before.log) as after:
         await after.seen(LineSpoken, kind="welcome_back")
         await after.say(REST)
-        await after.asked("second")
+        await after.opened("second")
     assert after.call.interview.answer_text("first") == f"{HALF} {REST}"
     assert [e.question_id for e in after.all(QuestionAsked)] == ["first", "second"]
     assert len(after.all(LineSpoken, kind="greeting")) == 1
@@ -44,7 +44,7 @@ async def test_both_halves_of_a_broken_answer_stand_under_the_same_question(
 
 
 async def test_words_under_way_when_the_line_breaks_are_kept(studio: Studio) -> None:
-    plan = short_plan({"think_time_s": 4})
+    plan = short_plan({"think_time_s": 2})
     async with studio.talk(plan) as before:
         await before.answer("first", HALF)
     assert before.call.interview.answer_text("first") == HALF
@@ -54,12 +54,12 @@ async def test_words_under_way_when_the_line_breaks_are_kept(studio: Studio) -> 
 async def test_a_question_without_an_answer_is_asked_again_but_not_opened_again(
     studio: Studio,
 ) -> None:
-    async with studio.talk(short_plan()) as before:
+    async with studio.talk(short_plan(), written=True) as before:
         await before.asked("first")
     async with studio.talk(short_plan(), before.log) as after:
         await after.seen(LineSpoken, kind="repeat")
         await after.say(HALF)
-        await after.asked("second")
+        await after.opened("second")
     assert [line.kind for line in after.all(LineSpoken)][:4] == [
         "greeting",
         "question",
@@ -72,14 +72,14 @@ async def test_a_question_without_an_answer_is_asked_again_but_not_opened_again(
 async def test_a_crash_between_the_settled_turn_and_its_reply_decides_again(
     studio: Studio,
 ) -> None:
-    async with studio.talk(short_plan()) as before:
-        await before.answer("first", HALF)
-        await before.asked("second")
+    async with studio.talk(short_plan(), written=True) as before:
+        await before.asked("first")
+        await before.call.typed(HALF)
+        await before.opened("second")
     settled = next(i for i, e in enumerate(before.log.events) if isinstance(e, TurnSettled))
     crashed = Log(before.log.events[: settled + 1])
     async with studio.talk(short_plan(), crashed) as after:
-        await after.asked("second")
-        await after.say(REST)
+        await after.answer("second", REST)
         assert await after.ended() == "completed"
     assert [e.turn_id for e in after.all(MoveHeard)] == ["c1", "c2"]
     assert [e.question_id for e in after.all(QuestionAsked)] == ["first", "second"]
@@ -89,12 +89,13 @@ async def test_a_crash_between_the_settled_turn_and_its_reply_decides_again(
 async def test_a_move_heard_before_its_question_sounded_is_not_decided_again(
     studio: Studio,
 ) -> None:
-    async with studio.talk(short_plan()) as before:
-        await before.answer("first", HALF)
-        await before.asked("second")
+    async with studio.talk(short_plan(), written=True) as before:
+        await before.asked("first")
+        await before.call.typed(HALF)
+        await before.opened("second")
     moved = next(i for i, e in enumerate(before.log.events) if isinstance(e, MoveHeard))
     async with studio.talk(short_plan(), Log(before.log.events[: moved + 1])) as after:
-        await after.asked("second")
+        await after.opened("second")
         assert not after.all(InterviewEnded)
     assert len(after.all(MoveHeard)) == 1
     assert [e.question_id for e in after.all(QuestionAsked)] == ["first", "second"]

@@ -17,7 +17,6 @@ LONG = (
     "I built a payment system for a bank",
     "and then I built another one for a shop",
     "and after that I built a third one for a school",
-    "and it was just the same as the two before it",
 )
 
 
@@ -44,12 +43,12 @@ async def test_silence_is_met_by_comfort_then_the_question_then_the_next_one(
     assert {e.scripted for e in silent.all(MoveHeard)} == {"silence"}
     assert silent.turns == []
     # Who speaks starts the ladder anew.
-    assert not speaking.all(QuestionRepeated)
-    assert [e.scripted for e in speaking.all(MoveHeard)] == [None]
+    assert not speaking.all(QuestionRepeated, question_id="first")
+    assert speaking.all(MoveHeard)[0].scripted is None
 
 
 async def test_an_endless_answer_is_cut_in_on_and_a_long_one_is_not(studio: Studio) -> None:
-    cut, left = short_plan({"hard_limit_s": 5}), short_plan({"hard_limit_s": 30})
+    cut, left = short_plan({"hard_limit_s": 4}), short_plan({"hard_limit_s": 30})
     async with studio.talk(cut) as endless, studio.talk(left) as long:
         await asyncio.gather(endless.answer("first", *LONG), long.answer("first", *LONG))
         await asyncio.gather(endless.asked("second"), long.asked("second"))

@@ -40,7 +40,7 @@ async def test_nothing_is_lost_and_the_reply_waits_for_the_store(
         known = await failing
         assert not any(isinstance(e, MoveHeard | TurnSettled) for e in talk.log.events[:known])
         assert talk.log.refused > 1
-        await talk.asked("second")
+        await talk.opened("second")
     assert talk.turns == [ANSWER]
     order = talk.kinds(SegmentHeard, TurnSettled, MoveHeard)
     assert order == ["segment_heard", "turn_settled", "move_heard"]
@@ -56,7 +56,7 @@ async def test_a_hiccup_of_the_store_is_not_heard(studio: Studio) -> None:
         talk.log.broken = True
         await asyncio.sleep(0.6)
         talk.log.broken = False
-        await talk.asked("second")
+        await talk.opened("second")
     assert talk.log.refused > 0
     assert not talk.all(LineSpoken, kind="filler")
     assert talk.turns == [ANSWER]

@@ -18,7 +18,7 @@ async def test_a_pause_within_the_think_time_does_not_end_the_turn(studio: Studi
     slow, quick = short_plan({"think_time_s": 3}), short_plan({"think_time_s": 0})
     async with studio.talk(slow) as patient, studio.talk(quick) as hasty:
         await asyncio.gather(patient.answer("first", *said), hasty.answer("first", *said))
-        await asyncio.gather(patient.asked("second"), hasty.seen(TurnSettled, n=2))
+        await asyncio.gather(patient.opened("second"), hasty.seen(TurnSettled, n=2))
     assert patient.turns == ["I built a cache, and then, I sold it."]
     assert hasty.turns == ["I built a cache, and then,", "I sold it."]
 
@@ -31,7 +31,7 @@ async def test_a_silence_within_the_think_time_is_nobodys_failure(studio: Studio
             patient.answer("first", 3.0, "I built a cache."),
             hasty.answer("first", 3.0, "I built a cache."),
         )
-        await asyncio.gather(patient.asked("second"), hasty.asked("second"))
+        await asyncio.gather(patient.opened("second"), hasty.opened("second"))
     assert not patient.all(LineSpoken, kind="nudge", question_id="first")
     assert len(hasty.all(LineSpoken, kind="nudge", question_id="first")) == 1
 
@@ -42,7 +42,7 @@ async def test_let_me_think_holds_the_floor(studio: Studio) -> None:
             asking.answer("first", "Let me think.", 2.5, "I built a cache."),
             telling.answer("first", "I think we did it.", 2.5, "It was a cache."),
         )
-        await asyncio.gather(asking.asked("second"), telling.seen(TurnSettled, n=2))
+        await asyncio.gather(asking.opened("second"), telling.seen(TurnSettled, n=2))
     assert asking.turns == ["Let me think. I built a cache."]
     assert telling.turns == ["I think we did it.", "It was a cache."]
 
@@ -52,7 +52,7 @@ async def test_who_thinks_for_long_is_told_to_take_their_time(studio: Studio) ->
         await talk.answer("first", "Let me think.")
         patience = await talk.seen(LineSpoken, kind="patience")
         await talk.say("I built a cache.")
-        await talk.asked("second")
+        await talk.opened("second")
     thinking = talk.all(TurnSettled)[0]
     assert thinking.text == "Let me think."
     assert patience.at - thinking.t0 > 4, "the silence that was asked for was kept"
