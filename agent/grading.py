@@ -370,9 +370,9 @@ class Grader:
             model=self._model,
             messages=messages,
             response_format=wanted,
-            # The same prompt at temperature 0 would break in the same way again.
+            # The same prompt at temperature 0 would break in the same way again. No `seed`: vLLM's
+            # CPU build dies of it (0.32).
             temperature=0.0 if attempt == 0 else 0.4,
-            seed=attempt,
             max_tokens=self._max_tokens,
             extra_body=self._extra_body,
         )

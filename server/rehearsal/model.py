@@ -58,7 +58,7 @@ def answer(body: Json, faults: Faults, seed: int = 0) -> Answer:
     """The model's answer to a request; a pure function of it."""
     schemas = _shapes(body)
     if document := marking.read(str(body["messages"][-1].get("content", ""))):
-        text = marking.mark(document, faults, first_try=not body.get("seed"))
+        text = marking.mark(document, faults, first_try=not body.get("temperature"))
         return Answer(text=text)
     situation = rules.read(body["messages"], _fields(schemas))
     if situation is None or not set(schemas) <= set(MOVE_NAMES):

@@ -152,6 +152,7 @@ async def test_one_request_holds_one_answer_and_what_to_look_for() -> None:
     (asked,) = server.requests
     assert asked["priority"] == 10
     assert asked["temperature"] == 0.0
+    assert "seed" not in asked
     assert "tools" not in asked
     document = json.loads(user_message(server))
     assert document["exchange"] == [
