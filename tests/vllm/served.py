@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -27,14 +26,17 @@ SETTINGS = {
     "HF_HUB_OFFLINE": "1",
 }
 OPTIONS = [
-    "--dtype=bfloat16",
     "--max-model-len=16384",
-    "--max-num-seqs=8",
     "--enable-auto-tool-choice",
     "--tool-call-parser=hermes",
+    '--structured-outputs-config={"backend":"xgrammar","disable_any_whitespace":true}',
     "--enable-prompt-tokens-details",
     "--scheduling-policy=priority",
+    "--shutdown-timeout=10",
 ]
+"""Those of the serve line in docs/model.md."""
+HERE = ["--dtype=bfloat16", "--max-num-seqs=8", "--host=127.0.0.1"]
+"""What a machine without a GPU needs besides, and the port below."""
 
 
 class Server:
@@ -80,11 +82,10 @@ def serving(log: Path) -> Iterator[Server]:
     make_model()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    grammar = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})
     # By module: the scripts of an environment name the folder it was made in, and it may be moved.
     vllm = [environment.PYTHON, "-m", "vllm.entrypoints.cli.main"]
-    command = [*vllm, "serve", FOLDER, f"--served-model-name={MODEL}", "--host=127.0.0.1"]
-    command += [f"--port={port}", f"--structured-outputs-config={grammar}", *OPTIONS]
+    command = [*vllm, "serve", FOLDER, f"--served-model-name={MODEL}"]
+    command += [f"--port={port}", *HERE, *OPTIONS]
     with log.open("wb") as written:
         process = subprocess.Popen(
             list(map(str, command)),
