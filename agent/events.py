@@ -55,7 +55,7 @@ Scripted = Literal["model_unavailable", "model_stalled", "illegal_move", "silenc
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     at: float
     """Unix seconds."""
@@ -64,7 +64,7 @@ class _Event(BaseModel):
 class Word(BaseModel):
     """One recognised word; times are Unix seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     text: str
     t0: float
@@ -269,7 +269,8 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+# A union's own setting counts, not its members': an error may be logged, and repeats no words.
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(hide_input_in_errors=True))
 
 
 def parse_event(payload: object) -> Event:

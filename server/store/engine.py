@@ -29,7 +29,11 @@ def sqlite_file(url: str) -> Path | None:
 
 def open_engine(url: str, *, writes: bool, busy_timeout_ms: int) -> Engine:
     """An engine; for SQLite its transactions take the write lock at once (`writes`) or never."""
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    engine = create_engine(
+        url,
+        pool_pre_ping=not url.startswith("sqlite"),
+        hide_parameters=True,  # an error would carry what a candidate said into the log
+    )
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine, "BEGIN IMMEDIATE" if writes else "BEGIN", busy_timeout_ms)
     return engine

@@ -5,19 +5,23 @@ lost.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from agent.events import Incident
+import prompts
+from agent.events import Event, Incident
+from agent.interview import Interview
+from agent.journal import Journal
 from agent.plan import Plan
 from server.store import Store, StoreUnavailable, sqlite_url
 from server.store.backup import backup_folder, backup_sqlite
@@ -141,6 +145,36 @@ async def test_a_full_database_fails_the_big_append_of_a_group_and_not_the_small
         assert (await store.verify_chain(interview_id)).ok
     finally:
         store.close()
+
+
+async def test_a_full_database_puts_no_words_into_the_log(
+    tmp_path: Path, plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = Store(sqlite_url(tmp_path), patience_s=0.3, busy_timeout_ms=50)
+
+    async def write(events: Sequence[Event]) -> int:
+        return await store.append(interview_id, epoch, events)
+
+    try:
+        interview_id, epoch = await begun(store, plan)
+        limit_pages(store, 2)
+        past = [stored.event for stored in await store.events(interview_id)]
+        journal = Journal(Interview(plan, prompts.lines("en"), past), write)
+        journal.start()
+        # The words stand at the beginning: SQLAlchemy cuts long parameters in their middle.
+        journal.add(said("I was dismissed " + "x" * 200_000))
+        async with asyncio.timeout(10):
+            while not any(record.exc_info for record in caplog.records):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        limit_pages(store, None)
+        await journal.aclose()  # and what could not be written is written
+        assert (await texts(store, interview_id))[0].startswith("I was dismissed")
+    finally:
+        store.close()
+    log = "\n".join(map(logging.Formatter().format, caplog.records))
+    assert "disk is full" in log
+    assert "dismissed" not in log
 
 
 FILL = """
