@@ -1,4 +1,4 @@
-"""The server of the contract's test is started as docs/model.md says, so that what it holds is so."""
+"""The contract is held against a server that was started as docs/model.md says."""
 
 from __future__ import annotations
 
