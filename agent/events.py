@@ -12,7 +12,7 @@ Rules that bind here:
   sound); `move_heard` and `question_asked | probe_asked | question_repeated` (when the
   acknowledgement, or the
   verbatim line, starts to play); `line_spoken` (the text as heard, when it ends).
-* The envelope (interview, sequence number, hash chain, lease epoch) is the Store's.
+* The envelope (interview, sequence number, schema version, hash chain, lease epoch) is the Store's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from agent.moves import Move
 
 SCHEMA_VERSION = 1
+"""Stored with each event; grows when an older Viva could no longer read what is written."""
 
 LineKind = Literal[
     "disclosure",  # who is speaking, and that it is an AI
@@ -273,6 +274,15 @@ Event = Annotated[
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(hide_input_in_errors=True))
 
 
-def parse_event(payload: object) -> Event:
-    """An event from its JSON object; raises `pydantic.ValidationError`."""
+class NewerEvent(ValueError):
+    """Written by a newer Viva; read by this one it could mean something else."""
+
+
+def parse_event(payload: object, schema_version: int = SCHEMA_VERSION) -> Event:
+    """An event from its JSON object and the version it was written with; raises `NewerEvent`,
+    `pydantic.ValidationError`."""
+    if schema_version > SCHEMA_VERSION:
+        raise NewerEvent(
+            f"The event has schema version {schema_version}; this Viva reads {SCHEMA_VERSION}."
+        )
     return _EVENT.validate_python(payload)

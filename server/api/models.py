@@ -203,6 +203,8 @@ class EventAnswer(_Answered):
     seq: int
     hash: str
     epoch: int
+    schema_version: int
+    """Of the event: it grows when an older Viva could not read it."""
     event: dict[str, object]
 
 

@@ -136,7 +136,13 @@ async def read_events(
     stored = await parts.store.events(interview_id, after)
     return EventList(
         events=[
-            EventAnswer(seq=one.seq, hash=one.hash, epoch=one.epoch, event=one.event.model_dump())
+            EventAnswer(
+                seq=one.seq,
+                hash=one.hash,
+                epoch=one.epoch,
+                schema_version=one.schema_version,
+                event=one.event.model_dump(),
+            )
             for one in stored
         ]
     )

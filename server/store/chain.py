@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GENESIS = "0" * 64
 
@@ -24,6 +24,8 @@ class Link:
     type: str
     at: float
     epoch: int
+    schema_version: int
+    """Of the payload."""
     payload: str | None
     salt: str | None
     payload_hash: str
@@ -55,14 +57,17 @@ def link(
     type: str,
     at: float,
     epoch: int,
+    schema_version: int,
     payload: str,
     salt: str,
     prev_hash: str,
 ) -> Link:
     """The next link after the one whose hash is `prev_hash`."""
     hashed = payload_hash(salt, payload)
-    whole = _hash(interview_id, seq, type, at, epoch, hashed, prev_hash)
-    return Link(interview_id, seq, type, at, epoch, payload, salt, hashed, prev_hash, whole)
+    entry = Link(
+        interview_id, seq, type, at, epoch, schema_version, payload, salt, hashed, prev_hash, ""
+    )
+    return replace(entry, hash=_envelope_hash(entry))
 
 
 def verify(links: Iterable[Link], last_seq: int, head_hash: str) -> ChainCheck:
@@ -88,12 +93,20 @@ def _problem(entry: Link, seq: int, prev: str) -> str:
         entry.salt or "", entry.payload
     ):
         return "its payload was changed"
-    if entry.hash != _hash(
-        entry.interview_id, seq, entry.type, entry.at, entry.epoch, entry.payload_hash, prev
-    ):
+    if entry.hash != _envelope_hash(entry):
         return "its envelope was changed"
     return ""
 
 
-def _hash(*parts: str | int | float) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _envelope_hash(entry: Link) -> str:
+    envelope = (
+        entry.interview_id,
+        entry.seq,
+        entry.type,
+        entry.at,
+        entry.epoch,
+        entry.schema_version,
+        entry.payload_hash,
+        entry.prev_hash,
+    )
+    return hashlib.sha256(json.dumps(envelope).encode()).hexdigest()

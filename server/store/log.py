@@ -10,10 +10,23 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
-from agent.events import Event, InterviewCreated, InterviewEnded, parse_event
+from agent.events import (
+    SCHEMA_VERSION,
+    Event,
+    InterviewCreated,
+    InterviewEnded,
+    NewerEvent,
+    parse_event,
+)
 from agent.plan import Plan
 from server.store import chain
-from server.store.errors import Erased, StaleLease, UnknownInterview, UnknownPlan
+from server.store.errors import (
+    Erased,
+    StaleLease,
+    StoreUnavailable,
+    UnknownInterview,
+    UnknownPlan,
+)
 from server.store.records import InterviewRecord, Status, StoredEvent, status_after
 from server.store.schema import events, gradings, interviews, invites, jobs, leases, plans, reports
 
@@ -84,6 +97,7 @@ def append(db: Connection, interview_id: str, epoch: int | None, new: Sequence[E
             event.type,
             event.at,
             held,
+            SCHEMA_VERSION,
             event.model_dump_json(),
             secrets.token_hex(16),
             head,
@@ -132,10 +146,12 @@ def _advance(
 def read(db: Connection, interview_id: str, after: int) -> list[StoredEvent]:
     standing(db, interview_id)
     rows = db.execute(_links(interview_id).where(events.c.seq > after))
-    return [
-        StoredEvent(row.seq, row.at, parse_event(json.loads(row.payload)), row.hash, row.epoch)
-        for row in rows
-    ]
+    try:
+        return [_stored(row) for row in rows]
+    except NewerEvent as error:
+        raise StoreUnavailable(
+            f"This interview was held by a newer Viva: install that version again. {error}"
+        ) from error
 
 
 def verify(db: Connection, interview_id: str) -> chain.ChainCheck:
@@ -225,6 +241,11 @@ def _epoch(db: Connection, interview_id: str) -> int:
 
 def _links(interview_id: str) -> Select:
     return select(events).where(events.c.interview_id == interview_id).order_by(events.c.seq)
+
+
+def _stored(row: Row) -> StoredEvent:
+    event = parse_event(json.loads(row.payload), row.schema_version)
+    return StoredEvent(row.seq, row.at, event, row.hash, row.epoch, row.schema_version)
 
 
 def _record(row: Row) -> InterviewRecord:

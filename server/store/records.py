@@ -24,6 +24,7 @@ class StoredEvent:
     event: Event
     hash: str
     epoch: int
+    schema_version: int
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ events = Table(
     Column("type", String(40), nullable=False),
     Column("at", Float(53), nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("schema_version", Integer, nullable=False),  # of the payload
     Column("payload", Text),  # erased: null, and the salt with it
     Column("salt", String(32)),
     Column("payload_hash", String(64), nullable=False),

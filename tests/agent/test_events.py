@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from agent.events import Incident, parse_event
+from agent.events import SCHEMA_VERSION, Incident, NewerEvent, parse_event
 from agent.grades import Quote
 from agent.report_schema import Evidence
 from agent.transcript import Utterance
@@ -16,6 +16,13 @@ WORDS = "I was dismissed"
 def test_an_event_comes_back_equal() -> None:
     event = Incident(at=1.5, kind="voice_changed", detail="你好")
     assert parse_event(event.model_dump()) == event
+
+
+def test_an_event_of_a_newer_version_is_not_guessed_at() -> None:
+    event = Incident(at=1.5, kind="voice_changed")
+    assert parse_event(event.model_dump(), SCHEMA_VERSION) == event
+    with pytest.raises(NewerEvent, match=f"version {SCHEMA_VERSION + 1}"):
+        parse_event(event.model_dump(), SCHEMA_VERSION + 1)
 
 
 @pytest.mark.parametrize(

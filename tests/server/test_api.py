@@ -20,7 +20,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agent.events import InterviewEnded, LineSpoken, QuestionAsked, SegmentHeard, TurnSettled
+from agent.events import (
+    SCHEMA_VERSION,
+    InterviewEnded,
+    LineSpoken,
+    QuestionAsked,
+    SegmentHeard,
+    TurnSettled,
+)
 from agent.plan import Plan
 from server.app import create_app
 from server.invites import Guesses
@@ -388,6 +395,7 @@ async def test_events_come_with_their_hashes_and_from_where_one_left_off(
     everything = (await web.get(path, headers=OPERATOR)).json()["events"]
     assert [one["seq"] for one in everything] == [1, 2, 3, 4, 5]
     assert everything[1]["event"]["type"] == "question_asked"
+    assert {one["schema_version"] for one in everything} == {SCHEMA_VERSION}
     rest = (await web.get(path + "?after=3", headers=OPERATOR)).json()["events"]
     assert rest == everything[3:]
 

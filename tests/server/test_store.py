@@ -13,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from agent.events import CallJoined, CallLeft, Event, Incident, InterviewEnded, SegmentHeard
+from agent.events import (
+    SCHEMA_VERSION,
+    CallJoined,
+    CallLeft,
+    Event,
+    Incident,
+    InterviewEnded,
+    SegmentHeard,
+)
 from agent.plan import Plan
 from server.store import (
     Erased,
@@ -271,6 +279,7 @@ async def test_the_last_grading_of_a_question_stands(store: Store, plan: Plan) -
         ("UPDATE events SET payload = replace(payload, 'b', 'x') WHERE seq = 3", 3),
         ("UPDATE events SET at = at + 1 WHERE seq = 2", 2),
         ("UPDATE events SET epoch = 7 WHERE seq = 2", 2),
+        ("UPDATE events SET schema_version = 0 WHERE seq = 2", 2),
         ("DELETE FROM events WHERE seq = 3", 3),
         ("DELETE FROM events WHERE seq = 4", 4),
         ("UPDATE events SET hash = prev_hash WHERE seq = 2", 2),
@@ -288,6 +297,19 @@ async def test_a_changed_log_names_the_event(
     check = await store.verify_chain(interview_id)
     assert not check.ok
     assert check.broken_at == broken_at
+
+
+async def test_events_of_a_newer_version_are_refused_and_not_read_as_something_else(
+    store: Store, plan: Plan, tmp_path: Path
+) -> None:
+    interview_id, epoch = await begun(store, plan)
+    await store.append(interview_id, epoch, [said("a")])
+    assert {one.schema_version for one in await store.events(interview_id)} == {SCHEMA_VERSION}
+    with sqlite3.connect(tmp_path / "viva.sqlite3") as raw:
+        raw.execute("UPDATE events SET schema_version = schema_version + 1 WHERE seq = 2")
+    raw.close()
+    with pytest.raises(StoreUnavailable, match="newer Viva: install that version"):
+        await store.events(interview_id)
 
 
 async def test_erasing_leaves_no_word_and_a_chain_that_verifies(

@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=40), nullable=False),
         sa.Column("at", sa.Float(precision=53), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("schema_version", sa.Integer(), nullable=False),
         sa.Column("payload", sa.Text(), nullable=True),
         sa.Column("salt", sa.String(length=32), nullable=True),
         sa.Column("payload_hash", sa.String(length=64), nullable=False),
