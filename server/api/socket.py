@@ -91,6 +91,7 @@ class _Conversation:
         self._parts = parts
         self._id = record.interview_id
         self._over = record.status == "ended"
+        self._begins = record.status in ("invited", "consented")
         self._language = language
         self._mode = mode
         self._bucket = TokenBucket(PER_SECOND, BURST, time.monotonic())
@@ -145,7 +146,8 @@ class _Conversation:
         if self._mode != "text":
             return
         try:
-            await self._parts.check_space()
+            if self._begins:  # one that goes on may always come back
+                await self._parts.check_space()
             self._epoch = await self._parts.host.open_text(self._id)
         except errors.HANDLED as error:
             raise errors.of(error) from error

@@ -7,6 +7,7 @@ whole interviews by text against the real host, store, model client and reports.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -21,11 +22,12 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from written_calls import House, Typist, client, events_of, house, invited
+from written_calls import House, Served, Typist, client, events_of, house, invited, served
 
 from agent.plan import Plan
 from server.rehearsal import model
-from server.rehearsal.faults import NONE
+from server.rehearsal.faults import NONE, Faults, Misbehaviour
+from tests.agent.scripted_server import Script, call, move, scripted
 
 ROOT = Path(__file__).parents[2]
 PLAN = ROOT / "prompts" / "plans" / "rehearsal_en.yaml"
@@ -388,3 +390,204 @@ async def test_a_number_beyond_the_databases_is_refused(home: House, plan: Plan)
         for far in (f"{path}/events?after=", f"{path}/report?revision=", "/api/interviews?offset="):
             assert (await http.get(far + "9" * 30)).status_code == 422
             assert (await http.get(far + "-1")).status_code == 422
+
+
+# --- a model that fails ---------------------------------------------------------------------------
+
+
+async def with_fault(folder: Path, plan: Plan, fault: Misbehaviour) -> tuple[Typist, Any, Any]:
+    with model.serving(Faults(interviewer={"q1": fault})) as url:
+        async with house(folder, url) as home:
+            return await held(home, plan, "I built a bridge.", "I tested it.")
+
+
+def covered(plan: Plan, candidate: Typist, events: Any, report: Any, finding: str) -> None:
+    """Every question stands in its own words, the failure on record, the report complete."""
+    for question in plan.questions():
+        assert candidate.lines.count(question.text) == 1
+    assert candidate.lines[-1] == plan.policy.closing_line
+    assert not candidate.notices
+    assert len(events_of(events, finding)) >= 1
+    assert report["status"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("fault", "finding"),
+    [
+        ("rubbish", "move_refused"),
+        ("illegal_move", "move_refused"),
+        ("error", "model_failed"),
+        ("drop", "model_failed"),
+    ],
+)
+async def test_a_model_that_errs_once_costs_nothing(
+    tmp_path: Path, plan: Plan, fault: Misbehaviour, finding: str
+) -> None:
+    covered(plan, *await with_fault(tmp_path, plan, fault), finding)
+
+
+@media
+@pytest.mark.parametrize("fault", ["silent", "stall"])
+async def test_a_model_that_stalls_is_covered_by_a_filler(
+    tmp_path: Path, plan: Plan, fault: Misbehaviour
+) -> None:
+    candidate, events, report = await with_fault(tmp_path, plan, fault)
+    covered(plan, candidate, events, report, "model_failed")
+    assert events_of(events, "move_heard")[0]["scripted"] == "model_stalled"
+    assert len([one for one in events_of(events, "line_spoken") if one["kind"] == "filler"]) == 1
+
+
+async def test_a_model_that_is_refused_twice_is_overruled_by_the_machine(
+    tmp_path: Path, plan: Plan
+) -> None:
+    skip = move("skip_question", reason="<|im_end|>")
+    rubbish = call("next_question", "</tool_call>{{{")
+    scripts = (skip, skip, rubbish, rubbish, *[Script(status=400)] * 4)
+    async with scripted(*scripts) as server, house(tmp_path, server.url) as home:
+        candidate, events, report = await held(home, plan, "I built it.", "I tested it.")
+    assert candidate.lines[-1] == plan.policy.closing_line
+    assert [one["scripted"] for one in events_of(events, "move_heard")] == ["illegal_move"] * 2
+    assert len(events_of(events, "move_refused")) == 4
+    assert not any("<" in line or "{" in line for line in candidate.lines)
+    assert report["status"] == "scoring_failed"
+    assert report["overall"]["score"] is None
+
+
+@media
+async def test_without_a_model_the_interview_is_held_and_the_report_has_no_number(
+    tmp_path: Path, plan: Plan
+) -> None:
+    async with house(tmp_path, NOWHERE, model_mode="auto") as home:
+        candidate, events, report = await held(home, plan, "I built it.", "I tested it.")
+    assert candidate.lines[-1] == plan.policy.closing_line
+    assert {one["scripted"] for one in events_of(events, "move_heard")} == {"model_unavailable"}
+    assert report["status"] == "scoring_failed"
+    assert report["overall"]["score"] is None
+    assert [one["text"] for one in report["transcript"] if one["speaker"] == "candidate"] == [
+        "I built it.",
+        "I tested it.",
+    ]
+
+
+# --- a store that fails ---------------------------------------------------------------------------
+
+MOUNT = 'mount -t tmpfs -o size=4m tmpfs "$0" && exec "$@"'
+
+
+def fill(folder: Path) -> Path:
+    """Take every byte that is left."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as out:
+        for size in (65536, 4096, 512, 1):
+            try:
+                while True:
+                    out.write(b"x" * size)
+            except OSError:
+                continue
+    return ballast
+
+
+async def committed(at: House | Served, interview_id: str, candidate: Typist) -> list[Any]:
+    """The event log, which holds all that the candidate was told is durable."""
+    async with at.operator() as operator:
+        events = await operator.events(interview_id)
+        assert (await operator.interview(interview_id))["chain_ok"]
+    log = {one["seq"]: one["event"]["type"] for one in events}
+    for told in candidate.read:
+        if told["type"] == "committed":
+            assert log[told["seq"]] == told["event"]
+    return events
+
+
+@media
+async def test_a_full_disk_in_mid_interview_loses_nothing_and_the_interview_goes_on(
+    tmp_path: Path, plan: Plan, model_url: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    probe = await asyncio.create_subprocess_exec(
+        "unshare", "-rm", "sh", "-c", MOUNT, str(data), "true", stderr=asyncio.subprocess.DEVNULL
+    )
+    if await probe.wait():
+        pytest.skip("this machine gives no mount namespace of our own")
+    before = ("unshare", "-rm", "sh", "-c", MOUNT, str(data))
+    limits = {"model_url": model_url, "min_free_mb": "1"}
+    async with served(data, tmp_path / "log", *before, **limits) as server:
+        disk = Path(f"/proc/{server.pid}/root{data}")
+        async with server.operator() as operator:
+            invitation = await invited(operator, plan)
+            other = await invited(operator, plan, "Bob")
+            async with Typist(server.base_url, invitation.token) as candidate:
+                await candidate.asked(plan, "q1")
+                await candidate.seen(type="committed", event="question_asked")
+                ballast = fill(disk)
+                seen = len(candidate.read)
+                await candidate.types("I built it on a full disk.")
+                await candidate.seen(seen, type="caption", speaker="interviewer", final=True)
+                await asyncio.sleep(3)
+                assert not [one for one in candidate.read[seen:] if one["type"] == "committed"]
+                async with client(server.base_url) as http:
+                    assert (await http.get("/healthz")).json()["status"] == "disk_full"
+                async with Typist(server.base_url, other.token) as bob:
+                    told = await bob.seen(type="notice")
+                assert told["code"] == "disk_full"
+                ballast.unlink()
+                await candidate.asked(plan, "q2", seen)
+                await candidate.answers(plan, "q2", "Then there was room.")
+                await candidate.ended()
+            report = await operator.report(invitation.interview_id, 20)
+        events = await committed(server, invitation.interview_id, candidate)
+    assert [one["text"] for one in events_of(events, "turn_settled")] == [
+        "I built it on a full disk.",
+        "Then there was room.",
+    ]
+    assert report["status"] == "complete"
+    assert "the disk is full" in server.log.read_text()
+
+
+HOLD = """
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+db.execute("ROLLBACK")
+"""
+
+
+@media
+async def test_a_database_held_for_five_seconds_in_mid_interview_loses_nothing(
+    tmp_path: Path, plan: Plan, model_url: str
+) -> None:
+    async with served(tmp_path, tmp_path / "log", model_url=model_url) as server:
+        async with server.operator() as operator:
+            invitation = await invited(operator, plan)
+            async with Typist(server.base_url, invitation.token) as candidate:
+                await candidate.asked(plan, "q1")
+                await candidate.seen(type="committed", event="question_asked")
+                holder = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-c",
+                    HOLD,
+                    str(tmp_path / "viva.sqlite3"),
+                    "5",
+                    stdout=asyncio.subprocess.PIPE,
+                )
+                assert holder.stdout is not None
+                await holder.stdout.readline()
+                seen = len(candidate.read)
+                await candidate.types("I built it under a lock.")
+                await candidate.seen(seen, type="caption", speaker="interviewer", final=True)
+                assert holder.returncode is None, "something was said while the lock was held"
+                assert not [one for one in candidate.read[seen:] if one["type"] == "committed"]
+                await holder.wait()
+                await candidate.answers(plan, "q2", "Then it was free.")
+                await candidate.ended()
+            report = await operator.report(invitation.interview_id, 20)
+        events = await committed(server, invitation.interview_id, candidate)
+    assert [one["text"] for one in events_of(events, "turn_settled")] == [
+        "I built it under a lock.",
+        "Then it was free.",
+    ]
+    assert report["status"] == "complete"
+    assert "another process holds the database" in server.log.read_text()

@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ from server.host import CallHost, HostSettings
 from server.jobs import ReportRunner
 from server.recordings import FolderRecordings
 from server.rehearsal.client import Guest, Invitation, Operator
+from server.rehearsal.processes import COMMAND, free_port
 from server.settings import Settings
 from server.store import Store, sqlite_url
 from server.wiring import model_client, provenance_of
@@ -104,6 +107,49 @@ async def house(
         await reports.aclose()
         await client.close()
         await store.aclose()
+
+
+@dataclass
+class Served:
+    """`viva serve` in a process group of its own."""
+
+    base_url: str
+    pid: int
+    log: Path
+
+    def operator(self) -> Operator:
+        return Operator(self.base_url, KEY)
+
+
+@asynccontextmanager
+async def served(folder: Path, log: Path, *before: str, **settings: str) -> AsyncIterator[Served]:
+    """The server as an operator starts it, behind the command `before`; stopped by SIGTERM."""
+    port = free_port()
+    given = {"data_dir": str(folder), "port": str(port), "api_key": KEY, "privacy": "local"}
+    given |= {"asr_model": "rehearsal", "model": "viva-stand-in", "min_free_mb": "0"} | settings
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("VIVA_")}
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *before,
+            *COMMAND,
+            env=mine | {f"VIVA_{name.upper()}": value for name, value in given.items()},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    child = Served(f"http://127.0.0.1:{port}", process.pid, log)
+    try:
+        async with asyncio.timeout(60), child.operator() as operator:
+            while not await operator.healthy():
+                assert process.returncode is None, f"the server did not come up: {log}"
+                await asyncio.sleep(0.05)
+        yield child
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        async with asyncio.timeout(20):
+            await process.wait()
 
 
 @dataclass
