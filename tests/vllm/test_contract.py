@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import environment
@@ -19,6 +20,8 @@ from ruamel.yaml import YAML
 
 import prompts
 from agent.events import ModelFailed, MoveRefused
+from agent.grades import checks_of
+from agent.grading import Grader
 from agent.moves import MOVE_NAMES
 from agent.plan import Plan
 from agent.prompt import Mode, request_fields, system_message, tools
@@ -169,6 +172,42 @@ def _check_words(dialogue: Dialogue, decided: Decided) -> None:
     stock = {line for lines in prompts.lines("en").values() for line in lines}
     said = "\n".join(e.text for e in dialogue.events if e.type == "turn_settled")
     assert not words or words in stock or check_acknowledgement(words, said, "en") is None
+
+
+# --- grading --------------------------------------------------------------------------------------
+
+
+async def test_a_grading_call_gives_a_grade_or_a_counted_failure_and_the_server_lives(
+    server: served.Server, client: openai.AsyncOpenAI, plan: Plan
+) -> None:
+    """All tries are made for certain: what random weights write is cut off, and each try differs
+    from the one before."""
+    short = {"max_tokens": 60, "backoff_s": 0.0, "extra_body": {"priority": 10}}
+    question = next(question for question in plan.questions() if checks_of(plan, question))
+    said = Utterance("c1", "candidate", ANSWERS[0])
+    grade = await Grader(client, served.MODEL, language="en", **short).grade_question(
+        plan, question, [said]
+    )
+    assert (grade.state, grade.tally.requests) == ("scoring_failed", 3)
+    assert (grade.tally.broken_json, grade.tally.http_errors) == (3, 0)
+    whole = await Grader(client, served.MODEL, language="en").grade_question(plan, question, [said])
+    assert whole.state in ("graded", "scoring_failed")
+    failures = whole.tally.broken_json + whole.tally.timeouts
+    assert whole.tally.requests == failures + (whole.state == "graded")
+    assert not whole.tally.http_errors
+    assert server.process.poll() is None
+    assert await find_mode(client, served.MODEL) == "tools"
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What was said, as a grader reads it."""
+
+    id: str
+    speaker: str
+    text: str
+    t0: float = 0.0
+    words: tuple[()] = ()
 
 
 # --- the prefix cache -----------------------------------------------------------------------------
