@@ -32,8 +32,11 @@ class AudioClock:
         return self._times[index] + position - self._positions[index]
 
     def position_of(self, at: float) -> float:
-        """Which sample was spoken at `at`; raises `LookupError` before the first note."""
+        """Which sample was spoken at `at`, or first after it; raises `LookupError` before the first
+        note."""
         if not self._times:
             raise LookupError("no audio has been noted")
-        index = max(bisect_right(self._times, at) - 1, 0)
-        return self._positions[index] + at - self._times[index]
+        # Times may step back a little, where the network became faster: no bisection.
+        index = max((n for n, noted in enumerate(self._times) if noted <= at), default=0)
+        position = self._positions[index] + max(at - self._times[index], 0.0)
+        return min([position, *self._positions[index + 1 : index + 2]])
