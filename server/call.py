@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from livekit import rtc
 from livekit.agents import AgentSession
 
@@ -45,11 +46,14 @@ from server.media.input import RtcAudioInput
 from server.media.output import RtcAudioOutput
 from server.media.peer import Peer
 from server.media.recording import Recorder
+from server.microphone import TEXTS, Microphone
 
 logger = logging.getLogger(__name__)
 
 Channel = Literal["web", "phone", "text"]
 LeaveReason = Literal["dropped", "hung_up", "replaced", "server_stopped"]
+LOOK_S = 0.5
+"""How often the microphone is looked at."""
 DRAIN_S = 2.0
 """How long a leg that is over waits for the recogniser to finish what was said."""
 
@@ -91,11 +95,17 @@ class Call:
         self._stream_started_at = 0.0
         self._stream_base = 0.0
         """Seconds of this leg's audio before the recogniser's present stream."""
+        self._joining = asyncio.Lock()
+        """Held while the leg begins; nothing is closed under it."""
+        self._joined = False
+        self._leaving = False
         self._closing: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
+        self._microphone = Microphone()
         self._ears: WhisperSTT | None = None
         self._gate: TurnGate | None = None
         self._peer: Peer | None = None
+        self._heard: RtcAudioInput | None = None
         self._recorder: Recorder | None = None
         self._journal = Journal(
             self.interview,
@@ -113,26 +123,42 @@ class Call:
             past=past,
         )
 
+    @property
+    def live(self) -> bool:
+        """Whether it has begun and nothing has ended it."""
+        return self._joined and self._closing is None
+
     # --- joining ----------------------------------------------------------------------------------
     async def join_spoken(self, peer: Peer) -> None:
-        """Talk over a peer that is being connected."""
-        self._peer = peer
-        heard, played = RtcAudioInput(), RtcAudioOutput()
-        heard.on_heard = self._note_heard
-        heard.attach(peer)
-        played.attach(peer.track)
-        peer.on_quiet(lambda: self._over("dropped"))
-        peer.on_closed(lambda: self._over("dropped"))
-        self._stack.callback(heard.close)
-        self._stack.callback(played.close)
-        await self._record(heard, played)
-        session = self._spoken()
-        session.input.audio, session.output.audio = heard, played
-        await self._begin(session)
+        """Talk over a peer that is being connected; closing the call closes it."""
+        async with self._joining:
+            self._peer = peer
+            self._stack.push_async_callback(peer.close)
+            heard, played = RtcAudioInput(), RtcAudioOutput()
+            heard.on_heard = self._note_heard
+            heard.attach(peer)
+            played.attach(peer.track)
+            self._stack.callback(played.close)
+            self._stack.callback(heard.close)
+            self._heard = heard
+            await self._record(heard, played)
+            session = self._spoken()
+            session.input.audio, session.output.audio = heard, played
+            await self._begin(session)
+            self._watch(peer)
 
     async def join_written(self) -> None:
         """Exchange text."""
-        await self._begin(written_session())
+        async with self._joining:
+            await self._begin(written_session())
+
+    def _watch(self, peer: Peer) -> None:
+        peer.on_quiet(lambda: self._quiet(peer))
+        peer.on_closed(lambda: self._over("dropped"))
+        if peer.closed:
+            self._over("dropped")
+        watching = asyncio.create_task(self._mind_the_microphone(peer), name="microphone")
+        self._stack.callback(watching.cancel)
 
     def _spoken(self) -> AgentSession[None]:
         plan = self.interview.plan
@@ -149,6 +175,7 @@ class Call:
 
     async def _begin(self, session: AgentSession[None]) -> None:
         self._journal.start()
+        self._stack.push_async_callback(self._journal.aclose)
         joined = CallJoined(at=self._clock(), channel=self.leg.channel, epoch=self.leg.epoch)
         self._journal.add(joined)
         self._stack.push_async_callback(session.aclose)
@@ -157,6 +184,7 @@ class Call:
             self._gate.attach(session)
         self._interviewer.attach(session)
         await session.start(self._interviewer, record=False)
+        self._joined = True
 
     async def _record(self, heard: RtcAudioInput, played: RtcAudioOutput) -> None:
         """Record both sides, if the candidate allows it; a disk that fails ends only the
@@ -166,6 +194,7 @@ class Call:
             return
         self._recorder = self._equipment.recorder(self.leg.interview_id, self._recording_failed)
         recorder = self._recorder
+        self._stack.push_async_callback(recorder.stop)
         await recorder.start()
 
         def noted(frame: rtc.AudioFrame, at: float) -> None:
@@ -185,18 +214,15 @@ class Call:
         await asyncio.shield(self._closing)
 
     async def _close(self, reason: LeaveReason | None) -> None:
-        if self._ears is not None:
-            await self._drain(self._ears)
-        if self._peer is not None:
-            self._measure(self._peer)
-        if reason is not None and self.interview.ended is None:
-            self._journal.add(CallLeft(at=self._clock(), reason=reason))
-        await self._stack.aclose()
-        await self._journal.aclose()
-        if self._recorder is not None:
-            await self._recorder.stop()
-        if self._peer is not None:
-            await self._peer.close()
+        async with self._joining:
+            if self._ears is not None and self._heard is not None:
+                self._heard.detach()  # whoever has left is not listened to
+                await self._drain(self._ears)
+            if self._peer is not None:
+                self._measure(self._peer)
+            if reason is not None and self.interview.ended is None:
+                self._journal.add(CallLeft(at=self._clock(), reason=reason))
+            await self._stack.aclose()
 
     async def _drain(self, ears: WhisperSTT) -> None:
         """Let what was said be recognised; a stream that hears nothing more cuts by itself."""
@@ -213,7 +239,8 @@ class Call:
                 await done.wait()
 
     def _over(self, reason: LeaveReason) -> None:
-        if self._closing is None:
+        if self._closing is None and not self._leaving:
+            self._leaving = True
             self._on_over(self, reason)
 
     def _session_closed(self, event: object) -> None:
@@ -274,6 +301,28 @@ class Call:
     def _note_heard(self, frame: rtc.AudioFrame, at: float) -> None:
         self._heard_clock.note(self._heard_s, self._clock.at(at))
         self._heard_s += frame.duration
+        sound = np.frombuffer(frame.data, np.int16)
+        self._microphone.heard(max(int(sound.max()), -int(sound.min())))
+
+    def _quiet(self, peer: Peer) -> None:
+        """No packet for a while: the line is dead, unless there never was one, which is a
+        microphone that is not there."""
+        if peer.hearing.packets_arrived:
+            self._over("dropped")
+
+    async def _mind_the_microphone(self, peer: Peer) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            missing = self._microphone.look(
+                self._clock(),
+                connected=peer.connected,
+                packets=peer.hearing.packets_arrived,
+                listening=self._state == "listening",
+            )
+            if missing is not None and self.live:
+                text = TEXTS[missing][self.interview.plan.language]
+                self._publish({"type": "notice", "code": missing, "text": text})
+                self._journal.add(Incident(at=self._clock(), kind=missing))
 
     def _measure(self, peer: Peer) -> None:
         heard = peer.hearing
@@ -315,6 +364,7 @@ class Call:
 
     def over(self, reason: EndReason) -> None:
         self.ended = reason
+        self._leaving = True
         self._on_over(self, None)
 
     def publish_state(self, state: str | None = None) -> None:

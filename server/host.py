@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -21,6 +20,7 @@ from weakref import WeakValueDictionary
 from agent.events import Event, RequestMade
 from agent.journal import Fenced
 from server import logs
+from server.api.notices import notice
 from server.api.ports import Answer, Busy, NotConsented, NotLive, Over
 from server.bus import Bus, Message
 from server.call import Call, Channel, LeaveReason, Leg
@@ -36,6 +36,8 @@ CODECS = ("opus", "PCMU")
 """Best first; an answer names one, so that a browser gets Opus and a gateway without it PCMU."""
 HOLD_S = 120.0
 """A candidate who dropped keeps their place for this long."""
+JOIN_S = 30.0
+"""A leg that takes longer to begin is given up; its candidate may try again."""
 LAG_EVERY_S = 0.5
 
 
@@ -68,22 +70,31 @@ class CallHost:
         self._thread = threading.Thread(target=self._run, name="call-host", daemon=True)
         self._calls: dict[str, Call] = {}
         self._held: dict[str, float] = {}
+        self._joining: set[str] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """One join at a time of an interview; a lock lives while somebody holds or awaits it."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self.worst_lag_s = 0.0
         """The longest the call loop was late in the last minute."""
 
     # --- life -------------------------------------------------------------------------------------
     def start(self) -> None:
-        """Begin; raises what making the equipment raises."""
+        """Begin; raises what making the equipment raises, and has then stopped."""
         self._thread.start()
-        self._submit(self._prepare()).result()
+        try:
+            self._submit(self._prepare()).result()
+        except BaseException:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            raise
 
     async def stop(self) -> None:
         """End every leg (the interviews go on at the next start) and the thread."""
-        await self._on_call_loop(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        await asyncio.to_thread(self._thread.join, 10)
+        if self._thread.is_alive():
+            await self._on_call_loop(self._stop())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            await asyncio.to_thread(self._thread.join, 10)
 
     @property
     def live(self) -> int:
@@ -105,47 +116,37 @@ class CallHost:
 
     async def close_text(self, interview_id: str, epoch: int) -> None:
         """The socket of a text call is gone; nothing happens where a newer leg has begun."""
-        call = self._calls.get(interview_id)
-        if call is not None and call.leg.channel == "text" and call.leg.epoch == epoch:
-            await self._on_call_loop(self._close(call, "dropped"))
+        if interview_id in self._calls:
+            await self._on_call_loop(self._close_text(interview_id, epoch))
 
     async def typed(self, interview_id: str, text: str) -> None:
         """A typed answer. Raises `NotLive`."""
-        await self._on_call_loop(self._call(interview_id).typed(text))
+        await self._on_call_loop(self._typed(interview_id, text))
 
     async def request(self, interview_id: str, request: str) -> None:
         """A button. Raises `NotLive`."""
-        call = self._call(interview_id)
-        made = RequestMade.model_validate({"at": call.now(), "request": request})
-        await self._on_call_loop(call.request(made))
+        await self._on_call_loop(self._request(interview_id, request))
 
     async def hang_up(self, interview_id: str) -> None:
-        """The candidate ends the interview for good."""
-        call = self._call(interview_id)
-        self._loop.call_soon_threadsafe(call.withdraw)
+        """The candidate ends the interview for good. Raises `NotLive`."""
+        await self._on_call_loop(self._hang_up(interview_id))
 
     async def drop(self, interview_id: str) -> None:
         """End the call, if there is one, and leave the interview as it is. When this returns the
-        call writes and records no more."""
-        call = self._calls.get(interview_id)
-        if call is not None:
-            await self._on_call_loop(self._close(call, "dropped"))
+        call writes and records no more, and its place is free."""
+        await self._on_call_loop(self._drop(interview_id))
 
     def subscribe(self, interview_id: str) -> AsyncIterator[Message]:
         """Captions, states and commits of an interview from now on."""
         return self._bus.subscribe(interview_id)
-
-    def _call(self, interview_id: str) -> Call:
-        call = self._calls.get(interview_id)
-        if call is None:
-            raise NotLive(interview_id)
-        return call
 
     # --- on the call loop -------------------------------------------------------------------------
     async def _prepare(self) -> None:
         self._equipment = self._make_equipment()
         self._keep(self._equipment.find_mode())
         self._keep(self._measure_lag())
+
+    # Joining.
 
     async def _join_spoken(
         self, interview_id: str, sdp: str, type: str, channel: Channel
@@ -161,7 +162,7 @@ class CallHost:
             )
             try:
                 call = await self._new_leg(interview_id, channel)
-                await call.join_spoken(peer)
+                await self._begin(call, call.join_spoken(peer))
             except BaseException:
                 await peer.close()
                 raise
@@ -170,42 +171,43 @@ class CallHost:
     async def _join_written(self, interview_id: str) -> int:
         async with self._place(interview_id):
             call = await self._new_leg(interview_id, "text")
-            await call.join_written()
+            await self._begin(call, call.join_written())
             return call.leg.epoch
 
     @asynccontextmanager
     async def _place(self, interview_id: str) -> AsyncIterator[None]:
-        """A place for one who joins: taken before anything is awaited, given back if the join
-        fails; a candidate who dropped still has theirs. One join of an interview at a time."""
+        """A turn to join, and room for it, counted at once: those who join in the same moment
+        must not find the same last place. Raises `Busy`."""
         logs.set_interview(interview_id)
-        lock = self._locks.setdefault(interview_id, asyncio.Lock())
-        async with lock:
-            kept = self._take_place(interview_id)
+        async with self._lock(interview_id):
+            self._check_room(interview_id)
+            self._joining.add(interview_id)
             try:
                 yield
-            except BaseException:
-                half_made = self._calls.pop(interview_id, None)
-                self._held[interview_id] = kept
-                if half_made is not None:
-                    await half_made.close("dropped")
-                raise
-            self._held.pop(interview_id, None)
+            finally:
+                self._joining.discard(interview_id)
 
-    def _take_place(self, interview_id: str) -> float:
-        """Raises `Busy`; returns until when the candidate's place was held before."""
-        now = self._loop.time()
-        self._held = {held: until for held, until in self._held.items() if until > now}
-        places = set(self._calls) | set(self._held)
-        if interview_id not in places and len(places) >= self._settings.max_interviews:
+    def _lock(self, interview_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(interview_id, asyncio.Lock())
+
+    def _check_room(self, interview_id: str) -> None:
+        self._give_up_places()
+        places = self._calls.keys() | self._held.keys() | self._joining
+        full = interview_id not in places and len(places) >= self._settings.max_interviews
+        if full or self._stopping:
             raise Busy(len(places))
-        kept = self._held.get(interview_id, now)
-        self._held[interview_id] = math.inf
-        return kept
+
+    def _give_up_places(self) -> None:
+        now = self._loop.time()
+        for interview_id in [held for held, until in self._held.items() if until <= now]:
+            del self._held[interview_id]
+            self._bus.forget(interview_id)
 
     async def _new_leg(self, interview_id: str, channel: Channel) -> Call:
         old = self._calls.pop(interview_id, None)
         if old is not None:
-            self._say(interview_id, "replaced", "The interview goes on in another window.")
+            self._hold(interview_id)  # whatever comes of the new leg
+            self._tell_replaced(old)
             await old.close("replaced")
         epoch = await self._store.take_lease(interview_id, self._owner)
         past = tuple(stored.event for stored in await self._store.events(interview_id))
@@ -228,11 +230,61 @@ class CallHost:
             on_over=self._over,
         )
         if call.interview.ended is not None:
+            self._held.pop(interview_id, None)
             raise Over(interview_id)
         if not call.interview.consented:
             raise NotConsented(interview_id)
-        self._calls[interview_id] = call
         return call
+
+    async def _begin(self, call: Call, joining: Coroutine[Any, Any, None]) -> None:
+        """A leg that cannot begin is closed again; its candidate keeps the place."""
+        self._calls[call.leg.interview_id] = call
+        try:
+            async with asyncio.timeout(JOIN_S):
+                await joining
+        except BaseException:
+            await self._close(call, "dropped")
+            raise
+        self._held.pop(call.leg.interview_id, None)
+
+    def _tell_replaced(self, old: Call) -> None:
+        """Everyone who listens to the interview hears it; the epoch says which leg is meant."""
+        said = notice("replaced", old.interview.plan.language)
+        message = {"type": "notice", "code": said.code, "text": said.text, "epoch": old.leg.epoch}
+        self._bus.publish(old.leg.interview_id, message)
+
+    # Being there.
+
+    def _live(self, interview_id: str) -> Call:
+        call = self._calls.get(interview_id)
+        if call is None or not call.live:
+            raise NotLive(interview_id)
+        return call
+
+    async def _typed(self, interview_id: str, text: str) -> None:
+        await self._live(interview_id).typed(text)
+
+    async def _request(self, interview_id: str, request: str) -> None:
+        call = self._live(interview_id)
+        made = RequestMade.model_validate({"at": call.now(), "request": request})
+        await call.request(made)
+
+    async def _hang_up(self, interview_id: str) -> None:
+        self._live(interview_id).withdraw()
+
+    # Leaving.
+
+    async def _close_text(self, interview_id: str, epoch: int) -> None:
+        call = self._calls.get(interview_id)
+        if call is not None and call.leg.channel == "text" and call.leg.epoch == epoch:
+            await self._close(call, "dropped")
+
+    async def _drop(self, interview_id: str) -> None:
+        async with self._lock(interview_id):  # a leg that is just beginning is dropped as well
+            call = self._calls.get(interview_id)
+            if call is not None:
+                await self._close(call, "dropped")
+            self._held.pop(interview_id, None)
 
     def _over(self, call: Call, reason: LeaveReason | None) -> None:
         self._keep(self._close(call, reason))
@@ -240,25 +292,34 @@ class CallHost:
     async def _close(self, call: Call, reason: LeaveReason | None) -> None:
         interview_id = call.leg.interview_id
         if reason is not None and self._calls.get(interview_id) is call:
-            self._held[interview_id] = self._loop.time() + HOLD_S
+            self._hold(interview_id)
             call.publish_state("reconnecting" if reason == "dropped" else "paused")
-        await call.close(reason)
-        if self._calls.get(interview_id) is call:
-            del self._calls[interview_id]
+        try:
+            await call.close(reason)
+        finally:
+            if self._calls.get(interview_id) is call:
+                del self._calls[interview_id]
         if call.interview.ended is not None:
             self._held.pop(interview_id, None)
             call.publish_state("ended")
-            self._bus.forget(interview_id)
+            self._loop.call_later(HOLD_S, self._bus.forget, interview_id)
             self._on_ended(interview_id)
 
+    def _hold(self, interview_id: str) -> None:
+        self._held[interview_id] = self._loop.time() + HOLD_S
+
     async def _stop(self) -> None:
+        self._stopping = True
+        for interview_id in list(self._joining):
+            async with self._lock(interview_id):
+                """Whoever is joining has joined, and is closed like the others."""
         calls = list(self._calls.values())
-        self._calls.clear()
-        await asyncio.gather(*(call.close("server_stopped") for call in calls))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        closing = [self._close(call, "server_stopped") for call in calls]
+        await asyncio.gather(*closing, return_exceptions=True)
+        await _cancel(self._tasks)
         await self._equipment.aclose()
+        # What is left is other threads' waiting: they hear that it is over.
+        await _cancel(asyncio.all_tasks() - {asyncio.current_task()})
 
     async def _measure_lag(self) -> None:
         since, worst = self._loop.time(), 0.0
@@ -275,8 +336,12 @@ class CallHost:
     # --- between the threads ----------------------------------------------------------------------
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.close()
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        finally:
+            self._loop.close()
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -288,7 +353,15 @@ class CallHost:
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
 
-    def _say(self, interview_id: str, code: str, text: str) -> None:
-        self._bus.publish(interview_id, {"type": "notice", "code": code, "text": text})
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a task of the call host failed", exc_info=error)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in (cancelled := list(tasks)):
+        task.cancel()
+    await asyncio.gather(*cancelled, return_exceptions=True)
