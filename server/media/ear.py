@@ -269,11 +269,14 @@ class Ear:
 
     # What goes out.
 
-    def pull(self, now: float) -> tuple[Operation | None, float | None]:
-        """The next operation, or None and when to ask again (None: when a packet has come)."""
+    def pull(self, now: float, *, fill: bool = True) -> tuple[Operation | None, float | None]:
+        """The next operation, or None and when to ask again (None: when a packet has come).
+
+        Without `fill` nothing is put in the place of packets that may still lie in the socket.
+        """
         if not self._ready:
             self._release(now)
-        if not self._ready:
+        if not self._ready and fill:
             self._idle(now)
         if self._ready:
             operation = self._ready.popleft()

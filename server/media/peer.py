@@ -304,6 +304,12 @@ def _check_sections(sdp: str) -> None:
         if media.dtls is None or not media.dtls.fingerprints:
             # aiortc would find out after its answer, in a task of its own.
             raise BadOffer(f"the offer's {media.kind} is not encrypted (no DTLS fingerprint)")
+    # aiortc gives every bundled section the first one's transport: none, where that one is missing.
+    bundled = {
+        mid for group in description.group if group.semantic == "BUNDLE" for mid in group.items
+    }
+    if not bundled <= {media.rtp.muxId for media in description.media}:
+        raise BadOffer("the offer bundles a section that it does not have")
 
 
 def _few_candidates(lines: Iterable[str]) -> Iterator[str]:

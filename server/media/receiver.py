@@ -50,6 +50,10 @@ class Decoder(Protocol):
     def recovers(self, next_payload: bytes | None) -> bool: ...
 
 
+LATE_S = 0.02
+"""A timer that fires this late says that the loop is busy, not that the line is quiet."""
+
+
 @dataclass(frozen=True)
 class Hearing:
     """How well a call was heard, for the report."""
@@ -111,7 +115,7 @@ class EarReceiver:
             return
         self._closed = True
         self._ear.end()
-        self._pump()
+        self._pump(fill=True)
 
     @property
     def hearing(self) -> Hearing:
@@ -139,20 +143,26 @@ class EarReceiver:
             self._bad += 1  # its place in the stream is concealed
             return
         self._ear.push(packet.sequence_number, packet.timestamp, payload, samples, now, packet.ssrc)
-        self._pump()
+        self._pump(fill=False)
 
-    def _pump(self) -> None:
+    def _due(self, due: float) -> None:
+        """The timer: fill what did not come, unless this loop is late itself: then packets that
+        did come lie unread in the socket, one for each turn of the loop."""
+        self._pump(fill=self._loop.time() - due < LATE_S)
+
+    def _pump(self, *, fill: bool) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         while True:
             now = self._loop.time()
-            operation, wake = self._ear.pull(now)
+            operation, wake = self._ear.pull(now, fill=fill)
             if operation is None:
                 break
             self._perform(operation, now)
         if wake is not None and not self._closed:
-            self._timer = self._loop.call_at(wake, self._pump)
+            due = max(wake, now + LATE_S)
+            self._timer = self._loop.call_at(due, self._due, due)
 
     def _perform(self, operation: Operation, now: float) -> None:
         match operation:
