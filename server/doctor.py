@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
-from urllib.parse import urlsplit
 
 import httpx
 
 from server import preflight
 from server.api.keys import FILE as KEY_FILE
-from server.preflight import NotReady, is_loopback
+from server.hosts import is_loopback
+from server.preflight import NotReady
 from server.settings import Settings, unknown_variables
 from server.store import Store, StoreError, sqlite_url
 
@@ -122,25 +122,22 @@ async def _hearing(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _model(settings: Settings) -> AsyncIterator[Finding]:
-    yield await _ask("model", settings, settings.model_url, settings.model)
+    yield await _ask("model", settings)
     grader = (settings.grader_url or settings.model_url, settings.grader_model or settings.model)
     if grader != (settings.model_url, settings.model):
-        yield await _ask("grading model", settings, *grader)
+        yield await _ask("grading model", settings, grading=True)
 
 
-async def _ask(name: str, settings: Settings, url: str, model: str) -> Finding:
+async def _ask(name: str, settings: Settings, *, grading: bool = False) -> Finding:
     """One real strict call: what the server enforces is what will be used."""
-    import openai
-
     from agent.turn_model import BadMove, TurnFailed, find_mode
+    from server.wiring import model_client  # heavy: it loads every part
 
-    client = openai.AsyncOpenAI(
-        base_url=url,
-        api_key=settings.model_api_key.get_secret_value(),
-        max_retries=0,
-    )
+    url = (settings.grader_url if grading else "") or settings.model_url
+    model = (settings.grader_model if grading else "") or settings.model
+    client = model_client(settings, grading=grading)
     try:
-        mode = await find_mode(client, model, timeout_s=MODEL_TIMEOUT_S)
+        mode = await find_mode(client.with_options(max_retries=0), model, timeout_s=MODEL_TIMEOUT_S)
     except BadMove as error:
         return Finding(
             name,
@@ -287,43 +284,25 @@ def _expiry(settings: Settings) -> Iterator[Finding]:
 
 
 async def _privacy(settings: Settings) -> AsyncIterator[Finding]:
-    if settings.privacy == "network":
-        goes = ["what the interviewer says, to Microsoft"] if settings.speaks_with_edge else []
-        goes += [
-            f"what both say, to {name}"
-            for name in dict.fromkeys(map(_elsewhere, (settings.model_url, settings.grader_url)))
-            if name
-        ]
-        text = (
-            f"Leaves this machine: {'; '.join(goes)}." if goes else "Nothing leaves this machine."
-        )
-        yield Finding("privacy", "note" if goes else "ok", text)
-        return
-    outside = [
-        name
-        for name, value in (
-            ("VIVA_MODEL_URL", _elsewhere(settings.model_url)),
-            ("VIVA_GRADER_URL", _elsewhere(settings.grader_url)),
-            ("VIVA_STUN", settings.stun),
-            ("VIVA_TURN_URL", settings.turn_url),
-        )
-        if value
-    ]
-    if outside:
-        yield Finding(
-            "privacy",
-            "bad",
-            f"VIVA_PRIVACY is local, but {', '.join(outside)} names another machine.",
-            "Unset it, or set VIVA_PRIVACY=network.",
-        )
+    """What the settings let out; with `privacy=local` they themselves refuse it."""
+    goes = ["what the interviewer says, to Microsoft"] if settings.speaks_with_edge else []
+    goes += [f"{_GOES[name]}, to {host}" for name, host in settings.hosts_outside]
+    if goes:
+        yield Finding("privacy", "note", f"Leaves this machine: {'; '.join(goes)}.")
+    elif settings.trusted_hosts:
+        text = f"Nothing leaves this machine, save to {settings.trusted_hosts}."
+        yield Finding("privacy", "note", text)
     else:
         yield Finding("privacy", "ok", "Nothing leaves this machine.")
 
 
-def _elsewhere(url: str) -> str:
-    """The host of a URL, unless it is this machine."""
-    host = urlsplit(url).hostname or ""
-    return "" if not host or is_loopback(host) else host
+_GOES = {
+    "model_url": "what both say",
+    "grader_url": "what both say",
+    "database_url": "everything that is kept",
+    "stun": "this machine's address",
+    "turn_url": "sound, encrypted",
+}
 
 
 CHECKS: tuple[Check, ...] = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from agent.plan import Plan
 from asr import models
 from asr.errors import HearingError
 from server.api.keys import OperatorKey, operator_key
+from server.hosts import is_loopback
 from server.settings import Settings
 from server.store import Store, sqlite_url
 
@@ -109,13 +109,6 @@ def check_hearing(settings: Settings) -> Path:
         return models.resolve(name, settings.models_folder)
     except HearingError as error:
         raise NotReady(f"{str(error).rstrip('.')}. `viva serve` itself never downloads.") from error
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _remarks(settings: Settings, key: OperatorKey) -> Iterator[str]:

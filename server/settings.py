@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server import hosts
+
 PREFIX = "VIVA_"
 
 
@@ -58,7 +60,9 @@ class Settings(BaseSettings):
     invite_days: float = Field(14.0, gt=0)
     """How long an invite is good."""
     privacy: Literal["network", "local"] = "network"
-    """`local`: nothing leaves this machine."""
+    """`local`: nothing leaves this machine, save to `trusted_hosts`."""
+    trusted_hosts: str = ""
+    """Other machines of the operator's own that may be used with `privacy=local`, by comma."""
 
     # The model that chooses the moves, and the one that grades.
     model_url: str = "http://127.0.0.1:8000/v1"
@@ -153,6 +157,13 @@ class Settings(BaseSettings):
                 "privacy=local and voice=edge exclude each other: edge-tts sends spoken text to"
                 " Microsoft"
             )
+        if self.privacy == "local" and (outside := self.hosts_outside):
+            named = "; ".join(f"{PREFIX}{name.upper()} names {host}" for name, host in outside)
+            raise ValueError(
+                f"privacy=local keeps everything on this machine, but {named}. Use a server of this"
+                " machine, add a host of your own to VIVA_TRUSTED_HOSTS, or set"
+                " VIVA_PRIVACY=network"
+            )
         return self
 
     @property
@@ -169,6 +180,24 @@ class Settings(BaseSettings):
         scheme = "https" if self.tls_cert else "http"
         name = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"{scheme}://{name}:{self.port}"
+
+    @property
+    def hosts_outside(self) -> list[tuple[str, str]]:
+        """Each setting that names another machine, with the host; trusted ones left out."""
+        named = {
+            "model_url": hosts.of_url(self.model_url),
+            "grader_url": hosts.of_url(self.grader_url),
+            "database_url": hosts.of_url(self.database_url),
+            "stun": hosts.of_ice_server(self.stun),
+            "turn_url": hosts.of_ice_server(self.turn_url),
+        }
+        trusted = {host.strip().lower() for host in self.trusted_hosts.split(",")}
+        return [
+            (name, host)
+            for name, found in named.items()
+            for host in found
+            if not hosts.is_loopback(host) and host.lower() not in trusted
+        ]
 
     @property
     def speaks_with_edge(self) -> bool:

@@ -63,6 +63,16 @@ async def test_a_model_that_does_not_answer_is_said_with_what_follows(tmp_path: 
     assert "does not answer" in finding.text and "VIVA_MODEL_URL" in finding.to_do
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_in_local_mode(
+    tmp_path: Path, model_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    [finding] = await found(doctor._model, healthy(tmp_path, model_url=model_url, model=model.NAME))
+    assert finding.state == "ok"
+
+
 async def test_a_mode_that_the_server_does_not_enforce_is_said(
     tmp_path: Path, model_url: str
 ) -> None:
@@ -126,10 +136,12 @@ async def test_a_microphone_needs_tls_on_a_network(tmp_path: Path) -> None:
 
 
 async def test_what_leaves_the_machine_is_named(tmp_path: Path) -> None:
-    outside = healthy(tmp_path, model_url="http://gpu.example/v1", stun="stun.example:3478")
-    [finding] = await found(doctor._privacy, outside)
-    assert finding.state == "bad"
-    assert "VIVA_MODEL_URL, VIVA_STUN" in finding.text
+    trusting = healthy(
+        tmp_path, model_url="http://gpu.example/v1", trusted_hosts="gpu.example, db.example"
+    )
+    [finding] = await found(doctor._privacy, trusting)
+    assert finding.state == "note"
+    assert "save to gpu.example, db.example" in finding.text
     open_ = healthy(tmp_path, model_url="http://gpu.example/v1", privacy="network")
     [finding] = await found(doctor._privacy, open_)
     assert finding.state == "note"

@@ -78,6 +78,49 @@ def test_settings_that_do_not_fit_each_other_are_refused(given: dict[str, str]) 
         load(**given)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "host"),
+    [
+        ("model_url", "http://gpu.lan:8000/v1", "gpu.lan"),
+        ("model_url", "http://10.0.0.7/v1", "10.0.0.7"),
+        ("grader_url", "https://api.example.com/v1", "api.example.com"),
+        ("stun", "stun.example.org:3478", "stun.example.org"),
+        ("stun", "stun:stun.example.org", "stun.example.org"),
+        ("turn_url", "turn:turn.example.org:3478?transport=tcp", "turn.example.org"),
+        ("database_url", "postgresql+psycopg://viva:pw@db.example.org/viva", "db.example.org"),
+        ("database_url", "postgresql+psycopg:///viva?host=db.example.org", "db.example.org"),
+    ],
+)
+def test_local_privacy_refuses_another_machine_unless_it_is_trusted(
+    name: str, value: str, host: str
+) -> None:
+    given = {name: value, **({"turn_user": "viva"} if name == "turn_url" else {})}
+    assert load(**given).hosts_outside == [(name, host)]
+    with pytest.raises(SettingsError, match=f"VIVA_{name.upper()} names {host}") as refused:
+        load(privacy="local", **given)
+    assert "VIVA_TRUSTED_HOSTS" in str(refused.value)
+    assert (
+        load(privacy="local", trusted_hosts=f"a.lan, {host.upper()}", **given).hosts_outside == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model_url", "http://localhost:11434/v1"),
+        ("model_url", "http://[::1]:8000/v1"),
+        ("stun", "127.0.0.1:3478"),
+        ("turn_url", "turn:127.0.0.1:3478"),
+        ("database_url", "postgresql+psycopg://viva@localhost/viva"),
+        ("database_url", "postgresql+psycopg:///viva?host=/run/postgresql"),
+        ("database_url", "sqlite:////srv/viva.sqlite3"),
+    ],
+)
+def test_local_privacy_takes_what_this_machine_serves(name: str, value: str) -> None:
+    given = {name: value, **({"turn_user": "viva"} if name == "turn_url" else {})}
+    assert load(privacy="local", **given).hosts_outside == []
+
+
 def test_a_secret_is_never_repeated_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVA_API_KEY", "s3cret-value-of-the-key")
     monkeypatch.setenv("VIVA_PORT", "x")
