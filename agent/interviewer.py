@@ -388,8 +388,22 @@ class Interviewer(Agent):
     # --- a reply is heard ------------------------------------------------------------------------
     @guarded
     def _playback_started(self, event: PlaybackStartedEvent) -> None:
-        if (speech := self._current_speech()) is not None:
-            self._playout.started(speech)
+        speech = self._current_speech()
+        if speech is None:
+            return
+        if self._answered_already(speech):
+            logger.warning("a second reply to turn %s was stopped", speech.basis)
+            if (handle := self._in_use().current_speech) is not None:
+                handle.interrupt(force=True)
+            return
+        self._playout.started(speech)
+
+    def _answered_already(self, speech: Speech) -> bool:
+        """Another reply to its turn has been heard: nobody is asked the same thing twice."""
+        if speech.given is not None or speech.move_written or speech.basis is None:
+            return False
+        settled = self.interview.settled
+        return settled is None or settled.turn_id != speech.basis[0]
 
     @guarded
     def _playback_finished(self, event: PlaybackFinishedEvent) -> None:

@@ -15,15 +15,18 @@ from livekit.agents.voice.turn import _StreamingTurnDetector
 class TurnTaking:
     """When a turn is over and what interrupts. Seconds."""
 
-    min_delay: float = 0.5
-    """The least silence before an answer may be taken as finished."""
+    min_delay: float = 0.8
+    """The least silence before an answer may be taken as finished. Against 0.5 it takes a third off
+    the false cut-offs and adds 0.05 s to the wait, for the reply is made meanwhile
+    (docs/benchmarks.md)."""
     max_delay: float = 2.5
     """The silence after which it is, whatever the turn detector thinks; a question's think time
     may raise it (`patience_after`)."""
     patience_cap: float = 5.0
     """No think time raises `max_delay` beyond this: more is the silence ladder's."""
-    barge_in: float = 0.5
-    """Speech of this length stops the interviewer's voice; a "mm-hmm" is shorter."""
+    barge_in: float = 0.6
+    """Speech of this length stops the interviewer's voice; a "mm-hmm" is shorter, even with the
+    tenth of a second that the voice activity detector adds."""
     false_interruption: float = 1.5
     """After a stop without words the voice goes on."""
 

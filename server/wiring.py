@@ -16,6 +16,7 @@ from agent.plan import Plan
 from agent.prompt import Mode
 from agent.report import Provenance
 from agent.report_schema import ModelUsed
+from agent.session import TurnTaking
 from asr import rehearsal
 from asr.engine import Engine
 from asr.models import REHEARSAL, default_compute_type, default_model, resolve
@@ -34,6 +35,10 @@ from server.store.engine import sqlite_url
 from server.version import code_version
 
 logger = logging.getLogger(__name__)
+
+REHEARSAL_TURNS = TurnTaking(min_delay=1.2, max_delay=1.6)
+"""The turn detector was not made for espeak's voice, whose pauses it takes for ends at random: a
+rehearsal's answers pause for up to 0.9 s, and end by the silence behind them."""
 
 STAND_IN = "viva-stand-in"
 """The rehearsal's model calls itself this (`server.rehearsal.model.NAME`)."""
@@ -115,7 +120,9 @@ async def run_server(settings: Settings) -> None:
     equipment: list[Equipment] = []
 
     def make_equipment() -> Equipment:
-        equipment.append(Equipment(settings, recogniser, model_client(settings)))
+        turns = REHEARSAL_TURNS if settings.asr_model == REHEARSAL else TurnTaking()
+        client = model_client(settings)
+        equipment.append(Equipment(settings, recogniser, client, turn_taking=turns))
         return equipment[0]
 
     client = model_client(settings, grading=True)
