@@ -22,7 +22,7 @@ from agent.plan import Plan
 from agent.prompt import Conversation, Mode
 from agent.session import TurnTaking
 from agent.turn import Decided, MoveTurn, TurnModel, Words, find_mode
-from agent.turn_model import TurnFailed
+from agent.turn_model import BadMove, TurnFailed
 from agent.verbatim import verbatim
 from asr.gate import TurnGate
 from asr.recognition import Recogniser
@@ -37,6 +37,12 @@ from tts.voices import build
 
 logger = logging.getLogger(__name__)
 
+ASK_AGAIN_S = 15.0
+NO_MODEL = (
+    "%s at %s does not answer: %s. Interviews go on by the plan's order without it, and reports"
+    " have no scores. Start it, or name another with VIVA_MODEL_URL and VIVA_MODEL; `viva doctor`"
+    " tries it."
+)
 THINKING_HOLD_S = 4.0
 """The silence that "let me think" asks for by itself."""
 
@@ -106,17 +112,23 @@ class Equipment:
         self._rendering: set[asyncio.Task[object]] = set()
 
     async def find_mode(self) -> None:
-        """Ask the model's server once what it enforces; until it answers, function calls are
-        tried.
+        """Ask the model's server what it enforces, again until it answers; meanwhile function calls
+        are tried.
         """
-        if self._mode is None:
+        model, url = self._settings.model, self._settings.model_url
+        told = False
+        while self._mode is None:
             try:
-                self._mode = await find_mode(self._client, self._settings.model, timeout_s=20)
-                logger.info("moves are asked for by %s", self._mode)
+                self._mode = await find_mode(self._client, model, timeout_s=20)
+                logger.info("%s at %s answers: moves are asked for by %s", model, url, self._mode)
+            except BadMove as failure:
+                logger.warning("%s at %s answers, but %s. See docs/model.md.", model, url, failure)
+                return
             except TurnFailed as failure:
-                logger.warning(
-                    "the model did not answer (%s); trying again with each call", failure
-                )
+                if not told:
+                    logger.warning(NO_MODEL, model, url, failure)
+                told = True
+                await asyncio.sleep(ASK_AGAIN_S)
 
     @property
     def mode(self) -> Mode | None:
@@ -180,7 +192,7 @@ class Equipment:
             self._chains[language] = build(
                 "network" if settings.speaks_with_edge else "local",
                 language,
-                edge_voice=(settings.voice_zh if language == "zh" else settings.voice_en) or None,
+                edge_voice=settings.edge_voice(language) or None,
                 cache=self._cache,
                 process=self._process,
             )

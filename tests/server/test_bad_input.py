@@ -25,7 +25,9 @@ from websockets.exceptions import ConnectionClosed
 from written_calls import House, Served, Typist, client, events_of, house, invited, served
 
 from agent.plan import Plan
+from server.media.client import CallClient
 from server.rehearsal import model
+from server.rehearsal.client import Guest
 from server.rehearsal.faults import NONE, Faults, Misbehaviour
 from tests.agent.scripted_server import Script, call, move, scripted
 
@@ -319,6 +321,34 @@ async def test_a_token_that_is_wrong_expired_or_anothers_opens_nothing(
         assert (await http.get("/api/call")).json()["candidate_name"] == "Ada"
 
 
+@media
+async def test_when_no_audio_arrives_it_is_said_and_the_interview_waits(
+    home: House, plan: Plan
+) -> None:
+    async with home.operator() as operator:
+        invitation = await invited(operator, plan)
+        token = invitation.token
+        async with Typist(home.base_url, token, mode="voice") as candidate:
+            for arrives in (False, True):  # never connected; connected, and then nothing more
+                call, seen = CallClient(), len(candidate.read)
+                async with Guest(home.base_url, token) as guest:
+                    answer = await guest.offer(await call.offer())
+                if arrives:
+                    await call.accept(answer)
+                    await call.connected()
+                    await candidate.seen(seen, type="state", state="speaking")
+                    await call.drop()
+                await candidate.seen(seen, type="state", state="reconnecting")
+                await call.close()
+        async with Typist(home.base_url, token) as candidate:
+            await candidate.answers(plan, "q1", "I typed it.")
+            await candidate.asked(plan, "q2")
+        events = await operator.events(invitation.interview_id)
+    left = [one["reason"] for one in events_of(events, "call_left")]
+    assert left[:2] == ["dropped", "dropped"]
+    assert [one["text"] for one in events_of(events, "turn_settled")] == ["I typed it."]
+
+
 # --- the operator's API ---------------------------------------------------------------------------
 
 
@@ -455,10 +485,11 @@ async def test_a_model_that_is_refused_twice_is_overruled_by_the_machine(
 
 @media
 async def test_without_a_model_the_interview_is_held_and_the_report_has_no_number(
-    tmp_path: Path, plan: Plan
+    tmp_path: Path, plan: Plan, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with house(tmp_path, NOWHERE, model_mode="auto") as home:
         candidate, events, report = await held(home, plan, "I built it.", "I tested it.")
+    assert "does not answer" in caplog.text and "VIVA_MODEL_URL" in caplog.text
     assert candidate.lines[-1] == plan.policy.closing_line
     assert {one["scripted"] for one in events_of(events, "move_heard")} == {"model_unavailable"}
     assert report["status"] == "scoring_failed"

@@ -160,16 +160,17 @@ class Typist:
     token: str
     read: list[Message] = field(default_factory=list)
     """Every message of the control channel so far."""
+    mode: str = "text"
     close_code: int | None = None
     _ws: ClientConnection | None = None
     _reading: asyncio.Task[None] | None = None
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> Self:
-        """Join by text."""
+        """Join by text, or listen to what a call by voice says."""
         address = self.base_url.replace("http", "ws", 1) + "/api/call/socket"
         self._ws = await connect(address, proxy=None)
-        hello = {"type": "hello", "token": self.token, "mode": "text"}
+        hello = {"type": "hello", "token": self.token, "mode": self.mode}
         await self._ws.send(json.dumps(hello))
         self._reading = asyncio.create_task(self._read())
         return self
