@@ -52,6 +52,7 @@ from agent.moves import (
     Wait,
 )
 from agent.plan import Plan, Question, Stage
+from agent.refusal import Reason, Refusal
 from agent.rules import IllegalMove
 from agent.state import Asked, Line, ProbeUsed, State, Turn
 from agent.wording import Wording
@@ -91,8 +92,8 @@ class Legal:
 
     moves: tuple[str, ...]
     probe_ids: tuple[str, ...]
-    notes: tuple[str, ...]
-    """One short sentence for each move that is not legal now, in the order of `MOVE_NAMES`."""
+    notes: Mapping[str, Refusal]
+    """Why not, for each move that is not legal now, in the order of `MOVE_NAMES`."""
 
 
 class Interview:
@@ -253,10 +254,10 @@ class Interview:
         return Legal(
             moves=tuple(name for name, why in why_not.items() if why is None),
             probe_ids=() if why_not["ask_probe"] else rules.probe_ids(self.plan, self._state),
-            notes=tuple(f"Not {name}: {why}." for name, why in why_not.items() if why),
+            notes={name: why for name, why in why_not.items() if why is not None},
         )
 
-    def _why_not_any(self, name: str, at: float) -> str | None:
+    def _why_not_any(self, name: str, at: float) -> Refusal | None:
         if name == "ask_probe":
             ending = rules.why_not(self.plan, self._state, Wait(kind="thinking"), at)
             probing = rules.why_no_probe(self.plan, self._state, at)
@@ -274,8 +275,8 @@ class Interview:
     def check(self, move: Move, at: float) -> None:
         """Raises `IllegalMove`, and changes nothing."""
         why_not = rules.why_not(self.plan, self._state, move, at)
-        if why_not:
-            raise IllegalMove(f"{move.name} is not legal now: {why_not}")
+        if why_not is not None:
+            raise IllegalMove(why_not)
 
     def reply(self, move: Move, at: float, *, scripted: Scripted | None = None) -> Reply:
         """The lines of a legal move; the acknowledgement's words were checked by the caller."""
@@ -352,9 +353,9 @@ class Interview:
         """Disclosure, greeting and the first question; after a rejoin a bridge and what was open,
         never the greeting again. Raises `IllegalMove` without consent or after the end."""
         if self.ended:
-            raise IllegalMove("the interview has ended")
+            raise IllegalMove(Refusal(Reason.ENDED))
         if not self.consented:
-            raise IllegalMove("the candidate has not consented to the interview")
+            raise IllegalMove(Refusal(Reason.NO_CONSENT))
         if not self.started:
             return Reply(None, self._wording.next_question(self._state, at))
         return self._rejoin(at)

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import prompts
 from agent.events import Event, LineSpoken, MoveHeard, MoveRefused, RequestMade, TurnSettled
-from agent.interview import Interview
+from agent.interview import Interview, Legal
 from agent.moves import FREE_PROBE, GENERAL_ANSWERS, Move
 from agent.plan import Plan, Question
+from agent.refusal import Refusal, read
 from agent.sentences import neutralise
 
 Mode = Literal["tools", "json_schema"]
@@ -205,7 +206,9 @@ class Conversation:
                 name = "interrupted" if event.interrupted else "interviewer"
                 self._said.append(self._line(name, text=quoted(event.text)))
             case MoveRefused():
-                facts = {"move": neutralise(event.move), "text": neutralise(event.reason)}
+                refusal = read(event.reason)
+                text = _worded(self.plan.language, refusal) if refusal else event.reason
+                facts = {"move": neutralise(event.move), "text": neutralise(text)}
                 self._heard.append(self._line("refused", **facts))
             case MoveHeard():
                 self._append_move(event)
@@ -254,14 +257,24 @@ class Conversation:
             question=_named(interview.open_question) or none,
             moves=", ".join(legal.moves),
             probes=", ".join(legal.probe_ids) or none,
-            notes=" ".join(legal.notes) or none,
+            notes=" ".join(self._notes(legal)) or none,
         )
 
+    def _notes(self, legal: Legal) -> Iterable[str]:
+        for move, refusal in legal.notes.items():
+            yield self._line("not_legal", move=move, text=_worded(self.plan.language, refusal))
 
-def with_refusal(messages: list[Message], reason: str, plan: Plan) -> list[Message]:
+
+def _worded(language: str, refusal: Refusal) -> str:
+    """Why not, in the interview's language."""
+    wording = Template(_sections(language, "refusals")[refusal.reason])
+    return wording.substitute(fact=refusal.fact)
+
+
+def with_refusal(messages: list[Message], refusal: Refusal, plan: Plan) -> list[Message]:
     """The same messages, their last one saying why the model's move was refused."""
     *before, last = messages
-    text = _history(plan.language, "retry", text=neutralise(reason))
+    text = _history(plan.language, "retry", text=neutralise(_worded(plan.language, refusal)))
     return [*before, last | {"content": f"{last['content']}\n\n{text}"}]
 
 

@@ -20,6 +20,7 @@ from agent.arguments import Arguments, BadArguments
 from agent.events import Scripted
 from agent.moves import MOVE_NAMES, Move, parse_move
 from agent.prompt import Mode
+from agent.refusal import Reason, Refusal
 
 MAX_ARGUMENT_CHARACTERS = 4000
 """More than any move can need; a runaway model is cut off here."""
@@ -46,8 +47,9 @@ class BadMove(TurnFailed):
 
     scripted: Scripted = "illegal_move"
 
-    def __init__(self, reason: str, move: str = "") -> None:
-        super().__init__(reason)
+    def __init__(self, refusal: Refusal, move: str = "") -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
         self.move = move
 
 
@@ -120,7 +122,7 @@ class Reading:
             self._finish_reason = choice.finish_reason or self._finish_reason
             name, fragment = self._parts(choice.delta)
         except (AttributeError, TypeError, IndexError, KeyError) as error:
-            raise BadMove("the model's server sent rubbish", self.name) from error
+            raise BadMove(Refusal(Reason.RUBBISH), self.name) from error
         return [*self._named(name), *self._decoded(fragment)]
 
     def _parts(self, delta: ChoiceDelta) -> tuple[str, str]:
@@ -135,7 +137,7 @@ class Reading:
         if not name or self.name:
             return []
         if name not in MOVE_NAMES:
-            raise BadMove("there is no such move", name[:40])
+            raise BadMove(Refusal(Reason.NO_SUCH_MOVE), name[:40])
         self._note_begin()
         self.name = name
         return [MoveNamed(name)]
@@ -148,9 +150,9 @@ class Reading:
         try:
             pieces = self._arguments.feed(fragment)
         except BadArguments as error:
-            raise BadMove(f"its arguments are no JSON object: {error}", self.name) from error
+            raise BadMove(Refusal(Reason.NO_JSON, str(error)), self.name) from error
         if self._size > MAX_ARGUMENT_CHARACTERS:
-            raise BadMove("its arguments are too long", self.name)
+            raise BadMove(Refusal(Reason.TOO_LONG), self.name)
         named = self._named(str(self._arguments.values.get("name", "")))
         return [*named, *(Argument(key, text) for key, text in pieces if key != "name")]
 
@@ -170,16 +172,17 @@ class Reading:
     def move(self) -> Move:
         """The whole move; raises `BadMove`."""
         if not self.whole:
-            raise BadMove(self._why_not_whole(), self.name)
+            raise BadMove(Refusal(self._why_not_whole()), self.name)
         fields = {key: value for key, value in self._arguments.values.items() if key != "name"}
         try:
             return parse_move(self.name, fields)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"][1:])
-            raise BadMove(f"wrong arguments: {where}: {first['msg']}", self.name) from error
+            wrong = Refusal(Reason.WRONG_ARGUMENTS, where)
+            raise BadMove(wrong, self.name) from error
 
-    def _why_not_whole(self) -> str:
+    def _why_not_whole(self) -> Reason:
         if self._finish_reason == "length":
-            return "it was cut off at the length limit"
-        return "its arguments are not whole" if self.name else "there was no function call"
+            return Reason.CUT_OFF
+        return Reason.NOT_WHOLE if self.name else Reason.NO_CALL

@@ -33,6 +33,7 @@ from agent.moves import (
     Wait,
 )
 from agent.plan import Plan, Question, Stage
+from agent.refusal import Reason, Refusal
 from agent.state import State
 
 MAX_WAITS = 3
@@ -40,7 +41,11 @@ MAX_WAITS = 3
 
 
 class IllegalMove(Exception):
-    """The rules do not allow this move now; the message says why, for the model's one retry."""
+    """The rules do not allow this move now; the refusal says why, for the model's one retry."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 def time_factor(plan: Plan, state: State) -> float:
@@ -118,91 +123,91 @@ def probe_ids(plan: Plan, state: State) -> tuple[str, ...]:
     return tuple(probe_id for probe_id in ids if probe_id not in used)
 
 
-def why_no_probe(plan: Plan, state: State, at: float | None = None) -> str | None:
+def why_no_probe(plan: Plan, state: State, at: float | None = None) -> Refusal | None:
     """Why no follow-up may be asked; `at=None` looks away from the clock."""
     question, asked = open_question(plan, state), state.open
     if question is None or asked is None:
-        return "no question is open"
+        return Refusal(Reason.NO_OPEN_QUESTION)
     if asked.refused_probes:
-        return "the candidate has nothing more to say to this question"
+        return Refusal(Reason.NOTHING_MORE_TO_SAY)
     if len(asked.probes) >= question.max_probes:
-        return "all follow-ups of this question are used"
+        return Refusal(Reason.PROBES_USED)
     if not probe_ids(plan, state):
-        return "this question has no follow-up left"
+        return Refusal(Reason.NO_PROBE_LEFT)
     if at is None:
         return None
     if wrapping_up(plan, state, at):
-        return "there is no time left for follow-ups"
+        return Refusal(Reason.NO_TIME_FOR_PROBES)
     if state.elapsed(at) - asked.asked_after > question.soft_limit_s * time_factor(plan, state):
-        return "this question has had its time"
+        return Refusal(Reason.QUESTION_HAD_ITS_TIME)
     return None
 
 
-def why_not(plan: Plan, state: State, move: Move, at: float | None = None) -> str | None:
+def why_not(plan: Plan, state: State, move: Move, at: float | None = None) -> Refusal | None:
     """Why a move is illegal, or None.
 
     `at=None` looks away from the clock. Facts are judged so: a limit that passed between the
     decision and its first sound does not undo it.
     """
     if state.ended:
-        return "the interview has ended"
+        return Refusal(Reason.ENDED)
     if state.ending and not isinstance(move, NextQuestion):
-        return "the interview is closing; only next_question is left, which says goodbye"
+        return Refusal(Reason.CLOSING)
     match move:
         case NextQuestion():
             return _why_not_next(plan, state, at)
         case AskProbe():
             return why_no_probe(plan, state, at) or _why_not_this_probe(plan, state, move)
         case RepeatQuestion():
-            return None if state.open else "no question is open"
+            return None if state.open else Refusal(Reason.NO_OPEN_QUESTION)
         case SkipQuestion():
             return _why_not_skip(state)
         case Wait():
             waiting = state.waits < MAX_WAITS or not state.consented
-            return None if waiting else f"{MAX_WAITS} waits in a row are enough"
+            return None if waiting else Refusal(Reason.WAITS_USED, str(MAX_WAITS))
         case AnswerCandidate():
             return _why_not_answer(plan, state, move)
         case EndInterview():
             return _why_not_end(state)
 
 
-def _why_not_next(plan: Plan, state: State, at: float | None) -> str | None:
+def _why_not_next(plan: Plan, state: State, at: float | None) -> Refusal | None:
     if state.consented or state.ending:
         return None
     nothing_left = next(to_come(plan, state), None) is None
     if nothing_left or out_of_time(plan, state, state.clock if at is None else at):
         return None
-    return "the candidate has not consented to the interview"
+    return Refusal(Reason.NO_CONSENT)
 
 
-def _why_not_this_probe(plan: Plan, state: State, move: AskProbe) -> str | None:
+def _why_not_this_probe(plan: Plan, state: State, move: AskProbe) -> Refusal | None:
     left = probe_ids(plan, state)
     if move.probe_id not in left:
-        return f"{move.probe_id!r} is not one of this question's follow-ups: {', '.join(left)}"
+        return Refusal(Reason.NOT_A_PROBE_HERE, ", ".join(left))
     if move.probe_id == FREE_PROBE and not move.question.strip():
-        return "a free follow-up needs its words in `question`"
+        return Refusal(Reason.PROBE_WITHOUT_WORDS)
     return None
 
 
-def _why_not_skip(state: State) -> str | None:
+def _why_not_skip(state: State) -> Refusal | None:
     if state.open is None:
-        return "no question is open"
+        return Refusal(Reason.NO_OPEN_QUESTION)
     if asked_for(state, "skip", intents.wants_to_skip):
         return None
-    return "the candidate has not asked to skip this question"
+    return Refusal(Reason.SKIP_NOT_ASKED_FOR)
 
 
-def _why_not_answer(plan: Plan, state: State, move: AnswerCandidate) -> str | None:
+def _why_not_answer(plan: Plan, state: State, move: AnswerCandidate) -> Refusal | None:
     if move.faq_id not in (*(faq.id for faq in plan.faq), *GENERAL_ANSWERS):
-        return f"there is no answer {move.faq_id!r}; use none"
+        return Refusal(Reason.NO_SUCH_ANSWER, move.faq_id)
     if move.faq_id == "want_a_person" and not asked_for(state, "person", intents.wants_a_person):
-        return "the candidate has not asked for a person"
+        return Refusal(Reason.PERSON_NOT_ASKED_FOR)
     return None
 
 
-def _why_not_end(state: State) -> str | None:
+def _why_not_end(state: State) -> Refusal | None:
     if state.confirming_end:
-        return None if end_confirmed(state) else "the candidate has not said yes to ending"
+        return None if end_confirmed(state) else Refusal(Reason.END_NOT_CONFIRMED)
     if asked_for(state, "end", intents.wants_to_end):
         return None
-    return "the candidate has not asked to end the interview"
+    return Refusal(Reason.END_NOT_ASKED_FOR)

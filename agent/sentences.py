@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from agent.plan import Language, Plan, Question
+from agent.refusal import Reason, Refusal
 
 MAX_WORDS = 15
 MAX_CHARACTERS_ZH = 30
@@ -170,12 +171,12 @@ _NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|without)\b|n't\b", re.IG
 _NEGATION_ZH = re.compile("不|没|无|未")
 
 
-def check_acknowledgement(text: str, heard_text: str, language: Language) -> str | None:
+def check_acknowledgement(text: str, heard_text: str, language: Language) -> Refusal | None:
     """Why these words may not acknowledge what was heard; None if they may."""
     return (
         _check_form(text)
         or _check_length(text, MAX_WORDS, MAX_CHARACTERS_ZH)
-        or ("it asks something" if _asks(text) else None)
+        or (Refusal(Reason.ASKS) if _asks(text) else None)
         or _check_tone(text)
         or _check_known(text, heard_text, language)
     )
@@ -183,7 +184,7 @@ def check_acknowledgement(text: str, heard_text: str, language: Language) -> str
 
 def check_free_probe(
     text: str, question: Question, plan: Plan, language: Language, heard_text: str = ""
-) -> str | None:
+) -> Refusal | None:
     """Why this may not be asked as the one follow-up of the model's own words; None if it may."""
     return (
         _check_form(text)
@@ -194,15 +195,15 @@ def check_free_probe(
     )
 
 
-def _check_form(text: str) -> str | None:
+def _check_form(text: str) -> Refusal | None:
     found = sentences(text)
     if not words(text):
-        return "there are no words"
+        return Refusal(Reason.NO_WORDS)
     if len(found) > 1 or "\n" in text.strip():
-        return "it is more than one sentence"
+        return Refusal(Reason.MORE_THAN_ONE_SENTENCE)
     if _CONTROL.search(text) or not all(c.isprintable() for c in text.strip()):
-        return "it contains signs that cannot be spoken"
-    return "it repeats itself" if _repeats(text) else None
+        return Refusal(Reason.UNSPEAKABLE)
+    return Refusal(Reason.REPEATS_ITSELF) if _repeats(text) else None
 
 
 def _repeats(text: str) -> bool:
@@ -214,27 +215,27 @@ def _repeats(text: str) -> bool:
     return in_a_row or len(grams) > len(set(grams))
 
 
-def _check_length(text: str, most_words: int, most_characters: int) -> str | None:
+def _check_length(text: str, most_words: int, most_characters: int) -> Refusal | None:
     characters = len(_HAN.findall(text))
     count = len(words(_HAN.sub(" ", text)))
     if characters > most_characters:
-        return f"it has more than {most_characters} characters"
-    return f"it has more than {most_words} words" if count > most_words else None
+        return Refusal(Reason.TOO_MANY_CHARACTERS, str(most_characters))
+    return Refusal(Reason.TOO_MANY_WORDS, str(most_words)) if count > most_words else None
 
 
 def _asks(text: str) -> bool:
     return bool(re.search("[?？]", text) or _ASKS.search(text.strip()) or _ASKS_ZH.search(text))
 
 
-def _check_tone(text: str, *, opening: bool = False) -> str | None:
+def _check_tone(text: str, *, opening: bool = False) -> Refusal | None:
     """No judgement (of a probe: not as its opening), no promise, no farewell."""
     judged = _opening(text) if opening else text
     if _PRAISE.search(judged) or _PRAISE_ZH.search(judged):
-        return "it judges the answer"
+        return Refusal(Reason.JUDGES)
     if _PROMISE_ZH.search(text) or (not opening and _PROMISE.search(text)):
-        return "it promises something"
+        return Refusal(Reason.PROMISES)
     if _FAREWELL.search(text) or _FAREWELL_ZH.search(text):
-        return "it says farewell"
+        return Refusal(Reason.FAREWELL)
     return None
 
 
@@ -246,21 +247,21 @@ def _opening(text: str) -> str:
     return text.strip()[:2] if _HAN.search(text[:2]) else " ".join(text.split()[:2])
 
 
-def _check_known(text: str, heard_text: str, language: Language) -> str | None:
+def _check_known(text: str, heard_text: str, language: Language) -> Refusal | None:
     """Every word that carries meaning is the candidate's own, and none of them is denied."""
     if _NEGATION.search(text) or _NEGATION_ZH.search(text):
-        return "it denies something"
+        return Refusal(Reason.DENIES)
     said = stems(_HAN.sub(" ", heard_text))
     for word in words(_HAN.sub(" ", text)):
         if word not in _NEUTRAL and stem(word) not in said:
-            return f"the candidate did not say “{word}”"
+            return Refusal(Reason.NOT_SAID, word)
     return _check_known_zh(text, heard_text) if language == "zh" or _HAN.search(text) else None
 
 
-def _check_known_zh(text: str, heard_text: str) -> str | None:
+def _check_known_zh(text: str, heard_text: str) -> Refusal | None:
     for run in _HAN_RUN.findall(text):
         for rest in _unsaid(run, heard_text):
-            return f"the candidate did not say “{rest}”"
+            return Refusal(Reason.NOT_SAID, rest)
     return None
 
 
@@ -297,25 +298,25 @@ _NEVER_ASKED = re.compile(
 )
 
 
-def _check_one_request(text: str) -> str | None:
+def _check_one_request(text: str) -> Refusal | None:
     marks = re.findall("[?？]", text)
     if len(marks) != 1 or text.strip()[-1] not in "?？":
-        return "it must be one question that ends with a question mark"
+        return Refusal(Reason.NOT_ONE_QUESTION)
     second = _SECOND_REQUEST.search(text)
     if (second and _ASKS.search(text[: second.start()].strip())) or _SECOND_REQUEST_ZH.search(text):
-        return "it asks for two things"
+        return Refusal(Reason.TWO_THINGS)
     return None
 
 
-def _check_topic(text: str, question: Question, plan: Plan, heard_text: str) -> str | None:
+def _check_topic(text: str, question: Question, plan: Plan, heard_text: str) -> Refusal | None:
     if _NEVER_ASKED.search(text) or any(
         _speaks_of(text, topic)
         for topics in plan.policy.forbidden_topics
         for topic in re.split(r"[,;/、，；]| and | or |和|与|或", topics)
     ):
-        return "it touches a forbidden topic"
+        return Refusal(Reason.FORBIDDEN_TOPIC)
     own = content(question.text) | content(question.rephrase) | content(heard_text)
-    return None if own & content(text) else "it is not about the open question"
+    return None if own & content(text) else Refusal(Reason.OFF_THE_QUESTION)
 
 
 def _speaks_of(text: str, topic: str) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
@@ -21,7 +21,6 @@ from agent.events import Event, ModelFailed, MoveRefused, Scripted
 from agent.interview import IllegalMove, Interview, Reply
 from agent.moves import (
     FREE_PROBE,
-    MOVE_NAMES,
     AskProbe,
     EndInterview,
     Move,
@@ -96,9 +95,9 @@ class MoveTurn:
                         yield words
                 yield Decided(attempt.reply(), tuple(findings), attempt.usage)
                 return
-            except (IllegalMove, BadMove) as refusal:
-                findings.append(attempt.refused(refusal))
-                messages = with_refusal(messages, str(refusal), interview.plan)
+            except (IllegalMove, BadMove) as error:
+                findings.append(attempt.refused(error))
+                messages = with_refusal(messages, error.refusal, interview.plan)
             except TurnFailed as failure:
                 scripted = failure.scripted
                 findings.append(attempt.failed(failure))
@@ -148,11 +147,11 @@ class _Attempt:
         assert self._move is not None
         return self._interview.reply(self._move, self._at)
 
-    def refused(self, refusal: IllegalMove | BadMove) -> MoveRefused:
-        name = refusal.move if isinstance(refusal, BadMove) else self._name
-        logger.info("the model's move %s was refused: %s", name or "(none)", refusal)
+    def refused(self, error: IllegalMove | BadMove) -> MoveRefused:
+        name = error.move if isinstance(error, BadMove) else self._name
+        logger.info("the model's move %s was refused: %s", name or "(none)", error.refusal.reason)
         return MoveRefused(
-            at=self._at, turn_id=self._turn_id, move=name or "none", reason=str(refusal)
+            at=self._at, turn_id=self._turn_id, move=name or "none", reason=str(error.refusal)
         )
 
     def failed(self, failure: TurnFailed) -> ModelFailed:
@@ -164,8 +163,7 @@ class _Attempt:
         self._name = name
         legal = self._interview.legal(self._at)
         if name not in legal.moves:
-            notes = dict(zip(_missing(legal.moves), legal.notes, strict=False))
-            raise IllegalMove(notes.get(name) or f"{name} is not legal now.")
+            raise IllegalMove(legal.notes[name])
         if name == "next_question":
             self._interview.check(NextQuestion(), self._at)
 
@@ -179,9 +177,9 @@ class _Attempt:
     def _acknowledge(self, words: str) -> NextQuestion:
         """The move with these words, or with stock words where they do not pass."""
         language = self._interview.plan.language
-        reason = check_acknowledgement(words, self._heard, language) if words.strip() else None
-        if reason is not None:
-            logger.info("stock words in place of an acknowledgement: %s", reason)
+        refusal = check_acknowledgement(words, self._heard, language) if words.strip() else None
+        if refusal is not None:
+            logger.info("stock words in place of an acknowledgement: %s", refusal.reason)
             words = self._interview.stock("acknowledgement")
         return NextQuestion(acknowledgement=words.strip())
 
@@ -207,9 +205,9 @@ class _Attempt:
     def _check_free_probe(self, words: str) -> None:
         question, plan = self._interview.open_question, self._interview.plan
         assert question is not None, "a probe is legal only on an open question"
-        reason = check_free_probe(words, question, plan, plan.language, self._heard)
-        if reason is not None:
-            raise IllegalMove(f"The follow-up may not be asked: {reason}.")
+        refusal = check_free_probe(words, question, plan, plan.language, self._heard)
+        if refusal is not None:
+            raise IllegalMove(refusal)
 
     async def _drain(self, stream: AsyncGenerator[Item]) -> None:
         """The rest of a stream whose words are out, read for its figures only."""
@@ -218,7 +216,3 @@ class _Attempt:
                 async for item in stream:
                     if isinstance(item, MoveDecided):
                         self.usage = item.usage
-
-
-def _missing(moves: Iterable[str]) -> list[str]:
-    return [name for name in MOVE_NAMES if name not in moves]

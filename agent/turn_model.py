@@ -32,6 +32,7 @@ from agent.reading import (
     TurnFailed,
     Usage,
 )
+from agent.refusal import Reason, Refusal
 
 __all__ = [
     "Argument",
@@ -63,6 +64,16 @@ class Limits:
     between_tokens_s: float = 2.0
     total_s: float = 8.0
     """For a whole decision, its retry included."""
+
+
+class NothingEnforced(BadMove):
+    """In no mode is the server held to an answer's schema."""
+
+    def __init__(self) -> None:
+        super().__init__(Refusal(Reason.NOT_ENFORCED))
+
+    def __str__(self) -> str:
+        return "the server enforces neither tool_choice nor response_format json_schema"
 
 
 class Countdown:
@@ -166,7 +177,7 @@ class TurnModel:
                 f"the model's server broke off ({kind}); {reading.so_far}"
             ) from error
         except ValueError as error:  # an event that is no JSON
-            raise BadMove("the model's server sent rubbish", reading.name) from error
+            raise BadMove(Refusal(Reason.RUBBISH), reading.name) from error
 
     async def _open(
         self, messages: list[Message], fields: Schema
@@ -197,7 +208,7 @@ async def find_mode(client: openai.AsyncOpenAI, model: str, *, timeout_s: float 
         except BadMove:
             continue
         return mode
-    raise BadMove("the server enforces neither tool_choice nor response_format json_schema")
+    raise NothingEnforced
 
 
 async def _enforced(model: TurnModel) -> None:
@@ -207,7 +218,7 @@ async def _enforced(model: TurnModel) -> None:
     async with aclosing(model.stream(_PROBE, fields, model.countdown(ended))) as items:
         async for item in items:
             if isinstance(item, MoveDecided) and item.move != Wait(kind="not_finished"):
-                raise BadMove("the schema is not enforced")
+                raise BadMove(Refusal(Reason.NOT_ENFORCED))
 
 
 _PROBE: list[Message] = [

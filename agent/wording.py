@@ -18,6 +18,7 @@ from agent.moves import (
     Wait,
 )
 from agent.plan import Plan, Question
+from agent.refusal import Reason, Refusal
 from agent.state import Line, State
 
 STOCK_LINES = (
@@ -131,7 +132,7 @@ class Wording:
         """What waits for an answer, again: the last probe, or the question, reworded or not."""
         asked = state.open
         if asked is None:
-            raise rules.IllegalMove("no question is open")
+            raise rules.IllegalMove(Refusal(Reason.NO_OPEN_QUESTION))
         question = self.plan.question(asked.question_id)
         rephrased = rephrase and not asked.probes
         text = question.rephrase if rephrased else asked.last_wording
@@ -140,7 +141,7 @@ class Wording:
     def _probe(self, move: AskProbe, state: State) -> Line:
         asked = state.open
         if asked is None:
-            raise rules.IllegalMove("no question is open")
+            raise rules.IllegalMove(Refusal(Reason.NO_OPEN_QUESTION))
         probes = {probe.id: probe.text for probe in self.plan.question(asked.question_id).probes}
         text = probes.get(move.probe_id, move.question.strip())
         return Line("probe", text, asked.question_id, move.probe_id)

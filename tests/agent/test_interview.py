@@ -40,6 +40,7 @@ from agent.moves import (
     SkipQuestion,
     Wait,
 )
+from agent.refusal import Reason, Refusal
 
 ANSWER = "I built a payment system for a bank and reduced errors by half."
 
@@ -154,7 +155,7 @@ def test_no_more_probes_than_the_question_allows(call: Call) -> None:
     call.turn(ANSWER, AskProbe(probe_id="free", question="And how long did it take?"))
     call.settles(ANSWER)
     assert "ask_probe" not in call.interview.legal(call.at).moves
-    with pytest.raises(IllegalMove, match="used"):
+    with pytest.raises(IllegalMove, match="probes_used"):
         call.interview.check(AskProbe(probe_id="deep_result"), call.at)
 
 
@@ -176,7 +177,7 @@ def test_a_refusal_closes_the_question_for_probes(call: Call, words: str) -> Non
     call.to("deep")
     call.settles(words)
     assert call.interview.asked["deep"].refused_probes
-    with pytest.raises(IllegalMove, match="nothing more"):
+    with pytest.raises(IllegalMove, match="nothing_more"):
         call.interview.check(AskProbe(probe_id="deep_why"), call.at)
 
 
@@ -192,7 +193,7 @@ def test_no_probe_after_the_soft_limit_and_extra_time_moves_the_limit(call: Call
     call.to("deep")
     call.settles(ANSWER)
     late = call.at + 125  # the soft limit is 120 s
-    with pytest.raises(IllegalMove, match="had its time"):
+    with pytest.raises(IllegalMove, match="had_its_time"):
         call.interview.check(AskProbe(probe_id="deep_why"), late)
     call.presses("extra_time")
     call.interview.check(AskProbe(probe_id="deep_why"), late)
@@ -210,7 +211,7 @@ def test_a_free_probe_needs_words(call: Call) -> None:
     call.begin()
     call.to("deep")
     call.settles(ANSWER)
-    with pytest.raises(IllegalMove, match="words"):
+    with pytest.raises(IllegalMove, match="without_words"):
         call.interview.check(AskProbe(probe_id="free"), call.at)
 
 
@@ -243,7 +244,7 @@ def test_skip_needs_the_candidates_words(call: Call) -> None:
     call.begin()
     call.to("deep")
     call.settles("We had to skip some tests to meet the deadline.")
-    with pytest.raises(IllegalMove, match="has not asked to skip"):
+    with pytest.raises(IllegalMove, match="skip_not_asked_for"):
         call.interview.check(SkipQuestion(), call.at)
 
 
@@ -311,7 +312,7 @@ def test_an_approved_answer_is_given_verbatim_and_time_left_is_filled_in(call: C
     call.begin()
     assert call.turn("What is the pay?", AnswerCandidate(faq_id="pay")) == ["It is in the ad."]
     assert "15 minutes" in call.turn("Time?", AnswerCandidate(faq_id="time_left"))[0]
-    with pytest.raises(IllegalMove, match="none"):
+    with pytest.raises(IllegalMove, match="no_such_answer"):
         call.settles("And the dog?")
         call.interview.check(AnswerCandidate(faq_id="dog"), call.at)
 
@@ -371,7 +372,7 @@ def test_no_to_the_confirmation_goes_back_to_the_open_question(call: Call) -> No
 def test_an_answer_about_finishing_something_does_not_end_the_interview(call: Call) -> None:
     call.begin()
     call.settles("We worked late for three days to finish the project.")
-    with pytest.raises(IllegalMove, match="not asked to end"):
+    with pytest.raises(IllegalMove, match="end_not_asked_for"):
         call.interview.check(EndInterview(), call.at)
 
 
@@ -681,9 +682,8 @@ def test_legal_names_a_reason_for_each_move_that_is_not(call: Call) -> None:
     call.settles(ANSWER)
     legal = call.interview.legal(call.at)
     assert legal.moves == ("next_question", "repeat_question", "wait", "answer_candidate")
-    assert [note.split()[1].rstrip(":") for note in legal.notes] == [
-        name for name in MOVE_NAMES if name not in legal.moves
-    ]
+    assert list(legal.notes) == [name for name in MOVE_NAMES if name not in legal.moves]
+    assert legal.notes["skip_question"] == Refusal(Reason.SKIP_NOT_ASKED_FOR)
 
 
 def test_one_reply_asks_one_question(call: Call) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -10,6 +12,8 @@ from calls import small_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import prompts
+from agent import planfile
 from agent.events import LineSpoken, MoveRefused, RequestMade
 from agent.interview import IllegalMove
 from agent.moves import (
@@ -35,8 +39,10 @@ from agent.prompt import (
     tools,
     with_refusal,
 )
+from agent.refusal import Reason, Refusal
 from server.rehearsal.dialogue import Dialogue
 
+CHINESE = Path(prompts.__file__).parent / "plans" / "rehearsal_zh.yaml"
 MOVES: list[Move] = [
     NextQuestion(acknowledgement="Thank you."),
     AskProbe(probe_id="deep_why"),
@@ -242,7 +248,25 @@ def test_the_last_message_says_what_is_open_and_legal() -> None:
     assert question is not None
     assert f"{question.id}: {question.text}" in last
     assert ", ".join(legal.moves) in last
-    assert all(note in last for note in legal.notes)
+    assert legal.notes
+    assert "Not skip_question: the candidate has not asked to skip this question." in last
+    assert all(f"Not {move}: " in last for move in legal.notes)
+
+
+def test_a_chinese_model_reads_no_english_reasons() -> None:
+    dialogue = Dialogue(planfile.load(CHINESE))
+    dialogue.open()
+    dialogue.settle("我做过后端。")
+    refused = Refusal(Reason.NOT_SAID, "微服务")
+    log = MoveRefused(at=dialogue.at, turn_id="c1", move="wait", reason=str(refused))
+    dialogue.conversation.extend([log])
+    messages = dialogue.conversation.messages_for(dialogue.interview, dialogue.at)
+    last = with_refusal(messages, refused, dialogue.plan)[-1]["content"]
+    assert "候选人没有要求跳过这道题" in last
+    assert last.count("候选人没有说过“微服务”") == 2
+    ids = {*MOVE_NAMES, *(q.id for q in dialogue.plan.questions())}
+    ids |= {probe.id for q in dialogue.plan.questions() for probe in q.probes}
+    assert set(re.findall(r"[A-Za-z_]{2,}", last)) <= ids
 
 
 def test_words_that_are_not_settled_yet_are_sent_as_if_they_were() -> None:
@@ -317,9 +341,9 @@ def test_a_refusal_is_added_to_the_last_message_only() -> None:
     dialogue = answered()
     messages = dialogue.conversation.messages_for(dialogue.interview, dialogue.at)
     copy = serialised(messages)
-    again = with_refusal(messages, "a probe is not legal <|im_end|>", dialogue.plan)
+    again = with_refusal(messages, Refusal(Reason.NOT_SAID, "it <|im_end|>"), dialogue.plan)
     assert serialised(messages) == copy
     assert again[:-1] == messages[:-1]
     assert again[-1]["content"].startswith(messages[-1]["content"])
-    assert "a probe is not legal" in again[-1]["content"]
+    assert "the candidate did not say “it" in again[-1]["content"]
     assert "<|" not in again[-1]["content"]

@@ -115,10 +115,10 @@ def test_neutral_words_that_name_what_was_said_pass(words: str) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("", "no words"),
-        (".", "no words"),
-        ("Thank you. You used Python.", "more than one sentence"),
-        ("Thank you\nYou used Python", "more than one sentence"),
+        ("", "no_words"),
+        (".", "no_words"),
+        ("Thank you. You used Python.", "more_than_one_sentence"),
+        ("Thank you\nYou used Python", "more_than_one_sentence"),
         ("Great, you used Python.", "judges"),
         ("That is a very good answer.", "judges"),
         ("Unfortunately you used Python.", "judges"),
@@ -130,25 +130,28 @@ def test_neutral_words_that_name_what_was_said_pass(words: str) -> None:
         ("You'll get an offer.", "promises"),
         ("Thank you for your time.", "farewell"),
         ("Goodbye.", "farewell"),
-        ("You used Rust.", "did not say"),
-        ("You worked there for eight years.", "did not say"),
-        ("You reduced response times by 50 percent.", "did not say"),
-        ("You led a team of engineers.", "did not say"),
+        ("You used Rust.", "not_said"),
+        ("You worked there for eight years.", "not_said"),
+        ("You reduced response times by 50 percent.", "not_said"),
+        ("You led a team of engineers.", "not_said"),
         ("You did not use Python.", "denies"),
         ("You never used Python.", "denies"),
         ("You didn't use Python.", "denies"),
-        ("You used Python, you used Python.", "repeats"),
-        ("Okay okay okay.", "repeats"),
-        ("<tool_call> you used Python.", "cannot be spoken"),
-        ("You used **Python**.", "cannot be spoken"),
-        ("You used Python\x07.", "cannot be spoken"),
-        ("You used Python and you and I and we and they and it and so it is so.", "15 words"),
+        ("You used Python, you used Python.", "repeats_itself"),
+        ("Okay okay okay.", "repeats_itself"),
+        ("<tool_call> you used Python.", "unspeakable"),
+        ("You used **Python**.", "unspeakable"),
+        ("You used Python\x07.", "unspeakable"),
+        (
+            "You used Python and you and I and we and they and it and so it is so.",
+            "too_many_words: 15",
+        ),
     ],
 )
 def test_other_words_do_not(words: str, reason: str) -> None:
     found = check_acknowledgement(words, HEARD, "en")
     assert found is not None
-    assert reason in found
+    assert str(found).startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -173,22 +176,22 @@ def test_neutral_chinese_words_pass(words: str) -> None:
         ("请继续。", "asks"),
         ("我们会通知您。", "promises"),
         ("再见。", "farewell"),
-        ("您做了微服务。", "did not say"),
-        ("您用Rust开发支付系统。", "did not say"),
+        ("您做了微服务。", "not_said"),
+        ("您用Rust开发支付系统。", "not_said"),
         ("您没有做过支付系统。", "denies"),
-        ("好的，谢谢。您用Python。", "more than one sentence"),
+        ("好的，谢谢。您用Python。", "more_than_one_sentence"),
         (
             "好的，"
             + "您开发了支付系统，每天使用Python，"
             + "我做了六年后端工程师，您提到的这一点我记下了。",
-            "30",
+            "too_many_characters: 30",
         ),
     ],
 )
 def test_other_chinese_words_do_not(words: str, reason: str) -> None:
     found = check_acknowledgement(words, HEARD_ZH, "zh")
     assert found is not None
-    assert reason in found
+    assert str(found).startswith(reason)
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.sampled_from(["en", "zh"]))
@@ -236,30 +239,30 @@ def test_one_question_on_the_matter_passes(words: str, question: Question, guard
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("", "no words"),
-        ("Tell me about the cache.", "question mark"),
-        ("Why the cache? And when?", "more than one sentence"),
-        ("Why the cache, and who used it?", "two things"),
-        ("Why the cache and how did you test it?", "two things"),
+        ("", "no_words"),
+        ("Tell me about the cache.", "not_one_question"),
+        ("Why the cache? And when?", "more_than_one_sentence"),
+        ("Why the cache, and who used it?", "two_things"),
+        ("Why the cache and how did you test it?", "two_things"),
         ("Great, why did you build the cache?", "judges"),
-        ("What is your favourite colour?", "not about the open question"),
+        ("What is your favourite colour?", "off_the_question"),
         ("How old were you when you built the cache?", "forbidden"),
         ("Did your family use the cache?", "forbidden"),
         ("Was union membership a matter for the cache?", "forbidden"),
         ("Are you married to the cache?", "forbidden"),
-        ("Why <b>cache</b>?", "cannot be spoken"),
-        ("Why " + "the cache of mine is " * 8 + "slow?", "repeats"),
+        ("Why <b>cache</b>?", "unspeakable"),
+        ("Why " + "the cache of mine is " * 8 + "slow?", "repeats_itself"),
         (
             "Was the cache that you built at the bank where you were one of those who had to do "
             "with all of it for them over there then in use by them or by us?",
-            "30 words",
+            "too_many_words: 30",
         ),
     ],
 )
 def test_other_questions_do_not(words: str, reason: str, question: Question, guarded: Plan) -> None:
     found = check_free_probe(words, question, guarded, "en", HEARD)
     assert found is not None
-    assert reason in found
+    assert str(found).startswith(reason)
 
 
 def test_chinese_probes_obey_the_same_rules() -> None:
@@ -268,16 +271,16 @@ def test_chinese_probes_obey_the_same_rules() -> None:
     )
     plan = small_plan(forbidden_topics=["年龄、家庭", "健康"])
 
-    def check(words: str) -> str | None:
-        return check_free_probe(words, question, plan, "zh", HEARD_ZH)
+    def check(words: str) -> str:
+        return str(check_free_probe(words, question, plan, "zh", HEARD_ZH) or "")
 
-    assert check("这个缓存是给谁用的？") is None
-    assert check("支付系统的难点在哪里？") is None
-    assert "two things" in (check("缓存为什么慢，您怎么解决？") or "")
-    assert "forbidden" in (check("您的家庭支持您做缓存吗？") or "")
-    assert "forbidden" in (check("做缓存时您多大？") or "")
-    assert "not about" in (check("您喜欢爬山吗？") or "")
-    assert "judges" in (check("很好，缓存是给谁用的？") or "")
+    assert not check("这个缓存是给谁用的？")
+    assert not check("支付系统的难点在哪里？")
+    assert check("缓存为什么慢，您怎么解决？").startswith("two_things")
+    assert check("您的家庭支持您做缓存吗？").startswith("forbidden")
+    assert check("做缓存时您多大？").startswith("forbidden")
+    assert check("您喜欢爬山吗？").startswith("off_the_question")
+    assert check("很好，缓存是给谁用的？").startswith("judges")
 
 
 # --- what comes in --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from server.rehearsal.dialogue import Dialogue
 QUICK = Limits(first_token_s=0.3, between_tokens_s=0.15, total_s=0.6)
 ANSWER = "I built a cache in Python for six users, because the old one was slow."
 STOCK = prompts.lines("en")["acknowledgement"]
+WORDED = dict(re.findall(r"## (\w+)\n(.+)", prompts.source("en", "refusals")))
 
 
 @dataclass
@@ -273,7 +275,8 @@ async def test_what_is_no_legal_move_gets_one_retry_with_the_reason(bad: Script)
     assert refused.reason
     assert second[:-1] == first[:-1]
     assert second[-1]["content"].startswith(first[-1]["content"])
-    assert refused.reason[:30] in second[-1]["content"]
+    why = refused.reason.partition(":")[0]
+    assert f"refused: {WORDED[why].split('$')[0]}" in second[-1]["content"]
 
 
 @pytest.mark.parametrize("bad", NO_MOVES.values(), ids=NO_MOVES.keys())
