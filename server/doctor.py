@@ -168,18 +168,18 @@ async def _ask(name: str, settings: Settings, *, grading: bool = False) -> Findi
 async def _voices(settings: Settings) -> AsyncIterator[Finding]:
     from tts.espeak import EspeakTTS
 
+    try:
+        await asyncio.to_thread(preflight.check_voices, settings)
+    except NotReady as error:
+        yield Finding("voices", "bad", str(error), "See docs/settings.md.")
+        return
     for language in ("en", "zh"):
         embedded = EspeakTTS(language)
         yield await _speak(f"embedded voice ({language})", embedded.aclose, embedded)
         if settings.speaks_with_edge:
             from tts import edge  # only here: it loads an HTTP client
 
-            wanted = settings.voice_zh if language == "zh" else settings.voice_en
-            try:
-                voice = edge.EdgeTTS(wanted or edge.VOICES[language])
-            except ValueError as error:
-                yield Finding(f"edge-tts ({language})", "bad", str(error), "See docs/settings.md.")
-                continue
+            voice = edge.EdgeTTS(settings.edge_voice(language) or edge.VOICES[language])
             yield await _speak(f"edge-tts ({language})", voice.aclose, voice)
 
 

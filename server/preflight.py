@@ -40,6 +40,7 @@ def check(settings: Settings, plans: Iterable[Path] = ()) -> Ready:
     check_port(settings.host, settings.port)
     check_tls(settings)
     check_hearing(settings)
+    check_voices(settings)
     key = operator_key(settings)
     remarks = [*_remarks(settings, key)]
     if read:
@@ -109,6 +110,23 @@ def check_hearing(settings: Settings) -> Path:
         return models.resolve(name, settings.models_folder)
     except HearingError as error:
         raise NotReady(f"{str(error).rstrip('.')}. `viva serve` itself never downloads.") from error
+
+
+def check_voices(settings: Settings) -> None:
+    """The names of edge-tts's voices; whether the service has them is known when it speaks."""
+    if not settings.speaks_with_edge:
+        return
+    from tts.edge import VOICES, EdgeTTS  # heavy, and an HTTP client
+
+    for language, default in VOICES.items():
+        name = settings.edge_voice(language) or default
+        try:
+            EdgeTTS(name)
+        except ValueError as error:
+            raise NotReady(
+                f"VIVA_VOICE_{language.upper()} is {name!r}: edge-tts has no voice of such a name."
+                f" Write it as {default}; `edge-tts --list-voices` prints them all."
+            ) from error
 
 
 def _remarks(settings: Settings, key: OperatorKey) -> Iterator[str]:

@@ -199,6 +199,10 @@ class Settings(BaseSettings):
             if not hosts.is_loopback(host) and host.lower() not in trusted
         ]
 
+    def edge_voice(self, language: str) -> str:
+        """edge-tts's name of the voice of a language; empty for the default."""
+        return self.voice_zh if language == "zh" else self.voice_en
+
     @property
     def speaks_with_edge(self) -> bool:
         """Whether spoken text goes to Microsoft."""

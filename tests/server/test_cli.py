@@ -140,6 +140,19 @@ def test_serve_with_a_bad_certificate_says_so(run: Run, tmp_path: Path) -> None:
     assert "certificate" in err
 
 
+@pytest.mark.parametrize("setting", ["VIVA_VOICE_EN", "VIVA_VOICE_ZH"])
+def test_serve_refuses_a_name_that_is_no_voices(
+    run: Run, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setattr(wiring, "serve", lambda settings: None)
+    monkeypatch.setenv(setting, "Emma")
+    given = ("--port", "0", "--asr-model", "rehearsal")
+    code, _, err = run("serve", *given)
+    assert code == 1
+    assert f"{setting} is 'Emma'" in err
+    assert run("serve", *given, "--voice", "espeak")[0] == 0  # nobody asks for that voice
+
+
 def test_serve_says_where_the_new_key_is_and_starts(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -86,6 +86,12 @@ async def test_a_speech_model_that_is_missing_names_the_command(tmp_path: Path) 
     assert finding.state == "bad" and "viva models fetch small" in finding.text
 
 
+async def test_a_name_that_is_no_voices_is_said(tmp_path: Path) -> None:
+    settings = healthy(tmp_path, privacy="network", voice_zh="Xiaoxiao")
+    [finding] = await found(doctor._voices, settings)
+    assert finding.state == "bad" and "VIVA_VOICE_ZH is 'Xiaoxiao'" in finding.text
+
+
 async def test_too_little_disk_and_a_key_that_others_read_are_said(tmp_path: Path) -> None:
     settings = healthy(tmp_path, min_free_mb=1 << 40)
     settings.data_dir.mkdir()
