@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 import prompts
+from agent import planfile
 from agent.plan import Plan
 from agent.verbatim import verbatim
 from agent.wording import Wording
@@ -32,3 +37,12 @@ def test_a_line_with_facts_to_fill_in_is_not_rendered(plan: Plan) -> None:
     stock = {"answer_time_left": ("About $minutes minutes.",), "filler": ("One moment.",)}
     assert verbatim(plan, stock)[-1] == "One moment."
     assert not any("$" in line for line in verbatim(plan, stock))
+
+
+@pytest.mark.parametrize("name", ["backend_engineer_zh", "rehearsal_zh"])
+def test_a_chinese_candidate_is_spoken_to_in_one_form(name: str) -> None:
+    """您 throughout; it has no plural, so that 你们 stays where the candidate asks the company."""
+    plan = planfile.load(Path(prompts.__file__).parent / "plans" / f"{name}.yaml")
+    stock = [line for wordings in prompts.lines("zh").values() for line in wordings]
+    said = [*verbatim(plan, {}), *stock]
+    assert [line for line in said if "你" in line] == []
