@@ -20,6 +20,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from server import hosts
 
 PREFIX = "VIVA_"
+NO_KEY = "none"
+"""What is sent where a server wants no key: the client insists on one."""
 
 
 class SettingsError(Exception):
@@ -67,10 +69,12 @@ class Settings(BaseSettings):
     # The model that chooses the moves, and the one that grades.
     model_url: str = "http://127.0.0.1:8000/v1"
     model: str = "Qwen/Qwen2.5-7B-Instruct"
-    model_api_key: SecretStr = SecretStr("none")
+    model_api_key: SecretStr = SecretStr(NO_KEY)
     model_mode: Literal["auto", "tools", "json_schema"] = "auto"
     grader_url: str = ""
     """By default the model's."""
+    grader_api_key: SecretStr = SecretStr("")
+    """By default the model's, where the grader is at the model's URL; no other server gets it."""
     grader_model: str = ""
     """By default the model."""
     grader_priority: int | None = None
@@ -198,6 +202,13 @@ class Settings(BaseSettings):
             for host in found
             if not hosts.is_loopback(host) and host.lower() not in trusted
         ]
+
+    @property
+    def grader_key(self) -> SecretStr:
+        if self.grader_api_key.get_secret_value():
+            return self.grader_api_key
+        same = self.grader_url in ("", self.model_url)
+        return self.model_api_key if same else SecretStr(NO_KEY)
 
     def edge_voice(self, language: str) -> str:
         """edge-tts's name of the voice of a language; empty for the default."""

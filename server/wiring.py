@@ -49,7 +49,7 @@ def model_client(settings: Settings, *, grading: bool = False) -> openai.AsyncOp
     url = (settings.grader_url if grading else "") or settings.model_url
     return openai.AsyncOpenAI(
         base_url=url,
-        api_key=settings.model_api_key.get_secret_value(),
+        api_key=(settings.grader_key if grading else settings.model_api_key).get_secret_value(),
         # A proxy in the environment would carry words off the machine.
         http_client=openai.DefaultAsyncHttpxClient(trust_env=settings.privacy != "local"),
     )
