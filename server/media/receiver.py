@@ -161,7 +161,7 @@ class EarReceiver:
                 break
             self._perform(operation, now)
         if wake is not None and not self._closed:
-            due = max(wake, now + LATE_S)
+            due = wake if wake > now else now + LATE_S
             self._timer = self._loop.call_at(due, self._due, due)
 
     def _perform(self, operation: Operation, now: float) -> None:
