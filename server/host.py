@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 CODECS = ("opus", "PCMU")
 """Best first; an answer names one, so that a browser gets Opus and a gateway without it PCMU."""
-HOLD_S = 120.0
-"""A candidate who dropped keeps their place for this long."""
 JOIN_S = 30.0
 """A leg that takes longer to begin is given up; its candidate may try again."""
 LAG_EVERY_S = 0.5
@@ -47,6 +45,8 @@ class HostSettings:
     ice: IceSettings = field(default_factory=IceSettings)
     quiet_s: float = 4.0
     """Without a packet for this long a leg is given up: aiortc itself would take half a minute."""
+    hold_s: float = 120.0
+    """A candidate who dropped keeps their place for this long."""
 
 
 class CallHost:
@@ -302,11 +302,11 @@ class CallHost:
         if call.interview.ended is not None:
             self._held.pop(interview_id, None)
             call.publish_state("ended")
-            self._loop.call_later(HOLD_S, self._bus.forget, interview_id)
+            self._loop.call_later(self._settings.hold_s, self._bus.forget, interview_id)
             self._on_ended(interview_id)
 
     def _hold(self, interview_id: str) -> None:
-        self._held[interview_id] = self._loop.time() + HOLD_S
+        self._held[interview_id] = self._loop.time() + self._settings.hold_s
 
     async def _stop(self) -> None:
         self._stopping = True
