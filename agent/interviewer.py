@@ -20,6 +20,7 @@ import functools
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from livekit import rtc
@@ -34,7 +35,7 @@ from livekit.agents.voice.io import PlaybackFinishedEvent, PlaybackStartedEvent,
 from livekit.agents.voice.speech_handle import SpeechHandle
 
 from agent.deadline import Filler, with_filler
-from agent.events import EndReason, Event, Incident, InterviewEnded, RequestMade, SegmentHeard
+from agent.events import EndReason, Event, Incident, InterviewEnded, RequestMade
 from agent.ids import Counters
 from agent.intents import is_backchannel, is_yes
 from agent.interview import Interview, Line, Reply
@@ -44,7 +45,7 @@ from agent.ports import Decider, Observer, Voice
 from agent.session import TurnTaking
 from agent.speech import Part, Speech
 from agent.turn import Decided, Words
-from agent.turns import CandidateTurns, Source
+from agent.turns import CandidateTurns, Heard, Source
 from agent.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -157,10 +158,10 @@ class Interviewer(Agent):
         return made or self._settling > 0
 
     # --- what the candidate does -----------------------------------------------------------------
-    def heard(self, segment: SegmentHeard) -> None:
+    def heard(self, segment: Heard) -> None:
         """The recogniser is done with a segment."""
         if segment.verdict == "backchannel" and self._cutting_in:
-            segment = segment.model_copy(update={"verdict": "ok"})
+            segment = replace(segment, verdict="ok")
         self._turns.heard(segment)
         self._watch.activity()
         if segment.text and segment.verdict in ("ok", "low_confidence"):

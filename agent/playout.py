@@ -96,11 +96,9 @@ class Playout:
 
     def _part_started(self, speech: Speech, part: Part) -> None:
         part.started_at = self._clock()
+        part.utterance_id = part.utterance_id or self._ids.next_utterance()
         self._observer.caption(
-            "interviewer",
-            part.text,
-            final=False,
-            utterance_id=f"i{self._ids.utterance + 1}",
+            "interviewer", part.text, final=False, utterance_id=part.utterance_id
         )
         self._note(speech, part)
 
@@ -127,10 +125,10 @@ class Playout:
         if not part.whole:
             total = max(total, len(part.text) * SLOWEST_S_PER_CHARACTER)
         text = heard_text(part.text, heard_s, total) if interrupted else part.text
-        utterance_id, question = self._ids.next_utterance(), self._interview.open_question
+        question = self._interview.open_question
         spoken = LineSpoken(
             at=now,
-            utterance_id=utterance_id,
+            utterance_id=part.utterance_id,
             reply_id=speech.reply_id,
             kind=part.kind,
             text=text,
@@ -142,4 +140,4 @@ class Playout:
         self._journal.add(spoken)
         if (meaning := self._interview.event_after(spoken)) is not None:
             self._journal.add(meaning)
-        self._observer.caption("interviewer", text, final=True, utterance_id=utterance_id)
+        self._observer.caption("interviewer", text, final=True, utterance_id=part.utterance_id)

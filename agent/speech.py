@@ -21,6 +21,8 @@ class Part:
     synthesised_s: float = 0.0
     whole: bool = False
     """Synthesis has ended, so that `synthesised_s` is the part's length."""
+    utterance_id: str = ""
+    """Given when it begins to sound."""
     started_at: float | None = None
     noted: bool = False
     """What its start means has been written."""

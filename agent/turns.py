@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
-from agent.events import SegmentHeard, TurnSettled
+from agent.events import SegmentHeard, TurnSettled, Word
 from agent.ids import Counters
 from agent.journal import Journal
 
 Source = Literal["spoken", "typed"]
+Verdict = Literal["ok", "low_confidence", "dropped", "backchannel", "failed"]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the recogniser made of a segment, or what was typed; `t0` and `t1` are Unix seconds."""
+
+    text: str
+    t0: float
+    t1: float
+    source: Source = "spoken"
+    confidence: float = 1.0
+    """0..1; 1 for typed text."""
+    verdict: Verdict = "ok"
+    words: tuple[Word, ...] = ()
 
 
 class CandidateTurns:
@@ -24,28 +40,29 @@ class CandidateTurns:
         self.speaking_since: float | None = None
         """When the candidate began the turn that is open, by voice activity."""
 
-    def heard(self, segment: SegmentHeard) -> None:
-        """A segment is recognised (or an answer was typed): its id and turn are given here."""
+    def heard(self, heard: Heard) -> None:
+        """A segment is recognised, or an answer was typed: it gets its id and its turn."""
         if self._began is None:
-            self._began = segment.t0
+            self._began = heard.t0
         self._journal.add(
-            segment.model_copy(
-                update={
-                    "at": self._clock(),
-                    "segment_id": self._ids.next_segment(),
-                    "turn_id": self._interview.turn_id,
-                }
+            SegmentHeard(
+                at=self._clock(),
+                segment_id=self._ids.next_segment(),
+                turn_id=self._interview.turn_id,
+                text=heard.text,
+                t0=heard.t0,
+                t1=heard.t1,
+                source=heard.source,
+                confidence=heard.confidence,
+                verdict=heard.verdict,
+                words=heard.words,
             )
         )
 
     def typed(self, text: str) -> None:
         """A typed answer is a segment like any other."""
         now = self._clock()
-        self.heard(
-            SegmentHeard(
-                at=now, segment_id="", turn_id="", text=text, t0=now, t1=now, source="typed"
-            )
-        )
+        self.heard(Heard(text, now, now, source="typed"))
 
     def settled(self, source: Source, delay: float | None = None) -> TurnSettled:
         """The open turn as it would be settled now."""

@@ -8,6 +8,7 @@ the event log and goes on at the same question. Everything here runs on the call
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -26,7 +27,6 @@ from agent.events import (
     Event,
     Incident,
     RequestMade,
-    SegmentHeard,
     Word,
 )
 from agent.interview import Interview
@@ -35,6 +35,7 @@ from agent.journal import Journal
 from agent.plan import Plan
 from agent.ports import Speaker
 from agent.session import spoken_session, written_session
+from agent.turns import Heard
 from asr.gate import TurnGate
 from asr.heard import HeardSegment
 from asr.stt import WhisperSTT
@@ -276,10 +277,7 @@ class Call:
             return clock.time_of(self._stream_base + position)
 
         self._interviewer.heard(
-            SegmentHeard(
-                at=self._clock(),
-                segment_id="",
-                turn_id="",
+            Heard(
                 text=heard.text,
                 t0=at(heard.start_s),
                 t1=at(heard.end_s),
@@ -391,6 +389,7 @@ class Call:
                     "seq": seq,
                     "event": event.type,
                     "turn_id": getattr(event, "turn_id", None),
+                    "sha256": hashlib.sha256(event.model_dump_json().encode()).hexdigest(),
                 }
             )
 

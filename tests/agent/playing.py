@@ -18,9 +18,12 @@ class Watcher:
 
     def __init__(self) -> None:
         self.captions: list[tuple[str, str, bool]] = []
+        self.utterances: list[str] = []
+        """The id of each caption."""
 
     def caption(self, speaker: Speaker, text: str, *, final: bool, utterance_id: str) -> None:
         self.captions.append((speaker, text, final))
+        self.utterances.append(utterance_id)
 
     def state(self, state: str) -> None: ...
 

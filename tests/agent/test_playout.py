@@ -101,6 +101,18 @@ def test_an_interrupted_line_is_written_as_heard(stage: Stage) -> None:
     assert stage.watcher.captions[-1] == ("interviewer", "Now to", True)
 
 
+def test_a_part_keeps_the_id_that_its_first_caption_had(stage: Stage) -> None:
+    speech = stage.next_question()
+    stage.starts(speech)
+    other = stage.speech(Reply(None, (Line("nudge", "Take your time."),)))
+    stage.playout.shown(other, other.parts[0])
+    stage.playout.playing = speech
+    stage.playout.ended(2.0, interrupted=False)
+    assert stage.watcher.utterances == ["i4", "i5", "i5", "i4"]
+    spoken = [e.utterance_id for e in stage.log if isinstance(e, LineSpoken)]
+    assert spoken == ["i5", "i4"]
+
+
 def test_a_part_cut_off_in_synthesis_is_taken_as_longer_than_it_came(stage: Stage) -> None:
     long = Line("nudge", "I am still here, and there is no hurry at all.")
     speech = stage.speech(Reply(None, (long,)))
