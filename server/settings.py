@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     asr_device: Literal["auto", "cpu", "cuda"] = "auto"
     asr_compute_type: str = ""
     """CTranslate2's; by default float16 on CUDA, int8 on a CPU."""
+    asr_window_s: float | None = Field(None, ge=5, le=30)
+    """The recogniser's shortest window, by default 10 s; 30 is Whisper's own."""
     voice: Literal["auto", "edge", "espeak"] = "auto"
     """`auto`: edge-tts where the network is allowed, else the embedded voice."""
     voice_en: str = ""

@@ -75,7 +75,14 @@ def load_recogniser(settings: Settings) -> Engine:
         resolve(name, settings.models_folder),
         device=device,
         compute_type=settings.asr_compute_type or None,
-        floor_s=rehearsal.FLOOR_S if name == REHEARSAL else FLOOR_S,
+        floor_s=window_s(settings),
+    )
+
+
+def window_s(settings: Settings) -> float:
+    """The recogniser's shortest window."""
+    return settings.asr_window_s or (
+        rehearsal.FLOOR_S if settings.asr_model == REHEARSAL else FLOOR_S
     )
 
 
