@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -36,6 +37,17 @@ PLAN = ROOT / "prompts" / "plans" / "rehearsal_en.yaml"
 NOWHERE = "http://127.0.0.1:1/v1"
 VIVA = (sys.executable, "-c", "from server.cli import main; main()")
 media = pytest.mark.media
+
+
+def test_every_test_that_the_documentation_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "docs/faults.md").read_text())
+    assert len(named) > 50
+    missing = [
+        f"{file}::{name}"
+        for file, name in sorted(set(named))
+        if f"def {name}(" not in (ROOT / file).read_text()
+    ]
+    assert not missing
 
 
 # --- the operator's side --------------------------------------------------------------------------
@@ -556,7 +568,7 @@ async def test_a_full_disk_in_mid_interview_loses_nothing_and_the_interview_goes
                 await candidate.types("I built it on a full disk.")
                 await candidate.seen(seen, type="caption", speaker="interviewer", final=True)
                 await asyncio.sleep(3)
-                assert not [one for one in candidate.read[seen:] if one["type"] == "committed"]
+                assert "turn_settled" not in [one.get("event") for one in candidate.read[seen:]]
                 async with client(server.base_url) as http:
                     assert (await http.get("/healthz")).json()["status"] == "disk_full"
                 async with Typist(server.base_url, other.token) as bob:
@@ -573,6 +585,7 @@ async def test_a_full_disk_in_mid_interview_loses_nothing_and_the_interview_goes
         "Then there was room.",
     ]
     assert report["status"] == "complete"
+    assert "filler" in [one["kind"] for one in events_of(events, "line_spoken")]
     assert "the disk is full" in server.log.read_text()
 
 
@@ -610,7 +623,7 @@ async def test_a_database_held_for_five_seconds_in_mid_interview_loses_nothing(
                 await candidate.types("I built it under a lock.")
                 await candidate.seen(seen, type="caption", speaker="interviewer", final=True)
                 assert holder.returncode is None, "something was said while the lock was held"
-                assert not [one for one in candidate.read[seen:] if one["type"] == "committed"]
+                assert "turn_settled" not in [one.get("event") for one in candidate.read[seen:]]
                 await holder.wait()
                 await candidate.answers(plan, "q2", "Then it was free.")
                 await candidate.ended()
@@ -621,4 +634,5 @@ async def test_a_database_held_for_five_seconds_in_mid_interview_loses_nothing(
         "Then it was free.",
     ]
     assert report["status"] == "complete"
+    assert "filler" in [one["kind"] for one in events_of(events, "line_spoken")]
     assert "another process holds the database" in server.log.read_text()
