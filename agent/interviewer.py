@@ -339,8 +339,8 @@ class Interviewer(Agent):
                 return [speech.add("filler", view.stock("filler"))]
             case Words(text=text):
                 return [speech.add("acknowledgement", text)]
-            case Decided(reply=reply, findings=findings):
-                speech.findings = list(findings)
+            case Decided(reply=reply, findings=findings, usage=usage):
+                speech.findings, speech.usage = list(findings), usage
                 speech.reply = reply
                 self._playout.decided(speech)
                 return speech.add_reply(reply)

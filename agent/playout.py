@@ -8,15 +8,19 @@ and the line's own event, its end writes the text as heard.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
-from agent.events import LineSpoken, MoveHeard
+from agent.events import LineSpoken, MoveHeard, TurnSettled
 from agent.ids import Counters
 from agent.interview import Line
 from agent.journal import Journal
 from agent.ports import Observer
+from agent.reading import Usage
 from agent.speech import Part, Speech, heard_text
 from agent.turns import CandidateTurns
+
+logger = logging.getLogger(__name__)
 
 SLOWEST_S_PER_CHARACTER = 0.06
 """The length of a part that was interrupted before its synthesis ended is at least this."""
@@ -83,6 +87,7 @@ class Playout:
         if reply.move is None:
             return
         now, settled = self._clock(), self._interview.settled
+        delay = now - speech.turn_ended_at if speech.turn_ended_at else None
         self._journal.add(
             MoveHeard(
                 at=now,
@@ -90,9 +95,11 @@ class Playout:
                 turn_id=settled.turn_id if settled is not None else None,
                 move=reply.move,
                 scripted=reply.scripted,
-                reply_delay=now - speech.turn_ended_at if speech.turn_ended_at else None,
+                reply_delay=delay,
             )
         )
+        if settled is not None:
+            _log_figures(settled, delay, speech.usage)
 
     def _part_started(self, speech: Speech, part: Part) -> None:
         part.started_at = self._clock()
@@ -141,3 +148,20 @@ class Playout:
         if (meaning := self._interview.event_after(spoken)) is not None:
             self._journal.add(meaning)
         self._observer.caption("interviewer", text, final=True, utterance_id=part.utterance_id)
+
+
+def _log_figures(settled: TurnSettled, reply_delay: float | None, usage: Usage) -> None:
+    """One line a turn, for operators: seconds and tokens, no words; `-` where nothing is known."""
+    logger.info(
+        "turn %s: end_of_turn_delay=%s reply_delay=%s ttft=%s prompt_tokens=%d cached_tokens=%d",
+        settled.turn_id,
+        _seconds(settled.end_of_turn_delay),
+        _seconds(reply_delay),
+        _seconds(usage.first_token_s or None),
+        usage.prompt_tokens,
+        usage.cached_tokens,
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

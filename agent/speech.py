@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agent.events import Event, LineKind
 from agent.interview import Line, Reply
+from agent.reading import Usage
 
 
 @dataclass(eq=False)
@@ -48,6 +49,8 @@ class Speech:
     """The decision, once made."""
     findings: list[Event] = field(default_factory=list)
     """What happened on the way (refused moves, model failures): written when the reply sounds."""
+    usage: Usage = field(default_factory=Usage)
+    """What the model's call cost; zeros where none was made."""
     parts: list[Part] = field(default_factory=list)
     synthesised: int = 0
     """Parts that have been given to the voice."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from calls import Call
 from playing import Bench
@@ -10,6 +12,7 @@ from agent.events import LineSpoken, MoveHeard, MoveRefused, QuestionAsked, Turn
 from agent.interview import Line, Reply
 from agent.moves import NextQuestion, Wait
 from agent.playout import Playout
+from agent.reading import Usage
 from agent.speech import Part, Speech
 
 ANSWER = "I built a thing and it worked well."
@@ -144,6 +147,33 @@ def test_an_acknowledgement_that_sounds_before_the_decision_gets_its_move_then(
     stage.playout.decided(speech)
     stage.playout.decided(speech)
     assert stage.types == ["move_refused", "move_heard"], "once, with what led to it"
+
+
+def test_each_turn_logs_its_figures_once_and_no_words(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    speech = stage.next_question()
+    speech.end_turn(stage.at)
+    speech.usage = Usage(first_token_s=0.25, prompt_tokens=900, cached_tokens=640)
+    stage.at += 0.5
+    stage.plays(speech)
+    stage.plays(speech)
+    assert caplog.messages == [
+        "turn c1: end_of_turn_delay=- reply_delay=0.500 ttft=0.250"
+        " prompt_tokens=900 cached_tokens=640"
+    ]
+
+
+def test_a_reply_to_no_turn_logs_no_figures(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    call.begin()
+    stage = Stage(call)
+    reply = stage.interview.silence(2, stage.at)
+    assert reply is not None
+    stage.plays(stage.speech(reply))
+    assert "move_heard" in stage.types
+    assert caplog.messages == []
 
 
 def test_a_silent_wait_is_written_without_a_sound(stage: Stage) -> None:
