@@ -371,7 +371,7 @@ class Grader:
             messages=messages,
             response_format=wanted,
             # The same prompt at temperature 0 would break in the same way again. No `seed`: vLLM's
-            # CPU build dies of it (0.32).
+            # CPU build (0.32) dies of it when a prompt is too long for one step.
             temperature=0.0 if attempt == 0 else 0.4,
             max_tokens=self._max_tokens,
             extra_body=self._extra_body,

@@ -180,11 +180,11 @@ def _check_words(dialogue: Dialogue, decided: Decided) -> None:
 async def test_a_grading_call_gives_a_grade_or_a_counted_failure_and_the_server_lives(
     server: served.Server, client: openai.AsyncOpenAI, plan: Plan
 ) -> None:
-    """All tries are made for certain: what random weights write is cut off, and each try differs
-    from the one before."""
+    """All tries are made for certain, since what random weights write is cut off; the answer is as
+    long as a talkative candidate's."""
     short = {"max_tokens": 60, "backoff_s": 0.0, "extra_body": {"priority": 10}}
     question = next(question for question in plan.questions() if checks_of(plan, question))
-    said = Utterance("c1", "candidate", ANSWERS[0])
+    said = Utterance("c1", "candidate", " ".join([ANSWERS[0]] * 300))
     grade = await Grader(client, served.MODEL, language="en", **short).grade_question(
         plan, question, [said]
     )
