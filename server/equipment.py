@@ -111,7 +111,7 @@ class Equipment:
         self._chains: dict[str, VoiceChain] = {}
         self._rendering: set[asyncio.Task[object]] = set()
 
-    async def find_mode(self) -> None:
+    async def find_mode(self, *, ask_again_s: float = ASK_AGAIN_S) -> None:
         """Ask the model's server what it enforces, again until it answers; meanwhile function calls
         are tried.
         """
@@ -128,7 +128,7 @@ class Equipment:
                 if not told:
                     logger.warning(NO_MODEL, model, url, failure)
                 told = True
-                await asyncio.sleep(ASK_AGAIN_S)
+                await asyncio.sleep(ask_again_s)
 
     @property
     def mode(self) -> Mode | None:
