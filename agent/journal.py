@@ -130,14 +130,22 @@ class Journal:
                 seq = await self._write(batch)
             except Fenced:
                 raise
-            except (
-                Exception
-            ):  # whatever the storage fails with, the events stay here and are tried again
-                if self.failing_since is None:
-                    self.failing_since = asyncio.get_running_loop().time()
-                logger.exception("writing %d events failed, trying again", len(batch))
+            except Exception:
+                # Whatever the storage fails with, the events stay here and are tried again.
+                self._note_failure()
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
             else:
-                self.failing_since = None
+                self._note_success()
                 return seq
+
+    def _note_failure(self) -> None:
+        if self.failing_since is None:
+            self.failing_since = asyncio.get_running_loop().time()
+            logger.exception("events cannot be written; they are kept and tried again")
+
+    def _note_success(self) -> None:
+        if self.failing_since is not None:
+            lasted = asyncio.get_running_loop().time() - self.failing_since
+            logger.warning("events are written again, after %.1f s", lasted)
+            self.failing_since = None

@@ -42,7 +42,7 @@ from asr.stt import WhisperSTT
 from server.audio_clock import AudioClock
 from server.bus import Bus
 from server.clock import Clock
-from server.equipment import Equipment
+from server.equipment import Equipment, Unspoken
 from server.media.input import RtcAudioInput
 from server.media.output import RtcAudioOutput
 from server.media.peer import Peer
@@ -117,7 +117,7 @@ class Call:
         self._interviewer = Interviewer(
             self._journal,
             equipment.decider(plan, past, self._journal),
-            equipment.voice(plan, self._voice_changed),
+            Unspoken() if leg.channel == "text" else equipment.voice(plan, self._voice_changed),
             self,
             clock=self._clock,
             turn_taking=equipment.turn_taking,

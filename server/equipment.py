@@ -74,6 +74,15 @@ class SessionVoice:
                 yield event.frame
 
 
+class Unspoken:
+    """The voice of a written interview: nothing is rendered, and nothing sent to a voice service."""
+
+    async def speak(self, text: str, reply_id: str) -> AsyncIterator[rtc.AudioFrame]:
+        """No frames."""
+        return
+        yield
+
+
 class SessionDecider:
     """One call's model: its conversation grows with the journal."""
 
