@@ -162,6 +162,8 @@ class Candidate:
         now = time.monotonic()
         if message.get("type") == "committed":
             self._notebook.write({"at": time.time()} | message)
+        if message.get("type") == "caption" and message.get("speaker") == "interviewer":
+            self._notebook.write({"at": time.time()} | message | {"type": "line"})
         self.floor.feed(message, now)
         self._on_message(message)
 
@@ -234,7 +236,7 @@ class Candidate:
     async def _do(self, step: Step, question_id: str | None) -> None:
         self._note(step, question_id)
         if step.say is not None:
-            await self._say(step.say)
+            await self._say(step.say, question_id)
         elif step.pause is not None:
             await self._or_lost(asyncio.sleep(step.pause))
         elif step.type is not None:
@@ -249,13 +251,14 @@ class Candidate:
         else:
             await self._send({"type": "hang_up"})
 
-    async def _say(self, words: str) -> None:
+    async def _say(self, words: str, question_id: str | None) -> None:
         assert self._call is not None and self._voice is not None, "a typed script has no say"
         self.doing.now("speaking", words)
         await self._or_lost(self._call.say(self._voice[words], voicebox.RATE))
         self.doing.now("waiting")
         self.floor.acted()
-        self._notebook.write({"at": time.time(), "type": "said", "text": words})
+        said = {"type": "said", "question_id": question_id, "text": words}
+        self._notebook.write({"at": time.time()} | said)
 
     async def _send(self, message: dict[str, Any]) -> None:
         assert self._socket is not None, "joined"

@@ -17,9 +17,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,8 @@ class Survived:
     """One interview and its kills."""
 
     kills: tuple[Kill, ...]
-    hits: int
-    """Kills of which the log shows that they came at their moment."""
+    hits: tuple[Kill, ...]
+    """Those of which notes and log show that they came at their moment."""
     planned: int
     losses: Losses
     faults: tuple[str, ...]
@@ -211,13 +212,22 @@ async def interview(moments: Sequence[Moment], seed: int) -> Survived:
         written = list(notebook.read(notes))
     return Survived(
         kills=tuple(killer.kills),
-        hits=sum(survival.hit(kill, left.entries) for kill in killer.kills),
+        hits=tuple(
+            kill
+            for kill in killer.kills
+            if survival.hit(kill, written, left.entries, graded_at(report))
+        ),
         planned=len(moments),
         losses=survival.losses(written, left.entries, killer.kills),
         faults=tuple(_faults(left, plan, performance.script, candidate)),
         rejoins=candidate.joins - 1,
         wall_s=time.monotonic() - began,
     )
+
+
+def graded_at(report: Mapping[str, Any]) -> float:
+    """Unix seconds."""
+    return datetime.fromisoformat(report["generated_at"]).timestamp()
 
 
 async def _held(candidate: Candidate, killer: Killer) -> None:
@@ -268,12 +278,14 @@ def deal(kills: int) -> list[list[Moment]]:
 def figures(series: Sequence[Survived]) -> dict[str, Any]:
     """The series in one JSON object."""
     kills = [kill for one in series for kill in one.kills]
+    hits = [kill for one in series for kill in one.hits]
     return {
         "name": "kills",
         "kills": len(kills),
         "planned": sum(one.planned for one in series),
         "by_moment": {m: sum(kill.moment == m for kill in kills) for m in MOMENTS},
-        "at_their_moment": sum(one.hits for one in series),
+        "at_their_moment": len(hits),
+        "missed_their_moment": {m: n for m in MOMENTS if (n := _missed(m, kills, hits))},
         "interviews": len(series),
         "rejoins": sum(one.rejoins for one in series),
         "committed_events": sum(one.losses.committed for one in series),
@@ -285,6 +297,10 @@ def figures(series: Sequence[Survived]) -> dict[str, Any]:
         "restart_s": round(sum(kill.down_s for kill in kills) / max(len(kills), 1), 1),
         "wall_s": round(sum(one.wall_s for one in series)),
     }
+
+
+def _missed(moment: Moment, kills: Sequence[Kill], hits: Sequence[Kill]) -> int:
+    return sum(one.moment == moment for one in kills) - sum(one.moment == moment for one in hits)
 
 
 def failed(series: Sequence[Survived]) -> list[str]:

@@ -6,10 +6,12 @@ shortly before the kill that it was still the open segment.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from agent.events import parse_event
 from server.rehearsal import words
 
 Moment = Literal["agent_speaks", "candidate_speaks", "deciding", "closing", "grading"]
@@ -42,7 +44,7 @@ class Losses:
     committed: int
     """Events that the candidate was told are durable."""
     missing: tuple[str, ...]
-    """Those of them that are not in the log."""
+    """Those of them that are not in the log, or are there with other contents."""
     sentences: int
     """Said to the end."""
     open_lost: tuple[str, ...]
@@ -69,10 +71,19 @@ def losses(notes: Sequence[Note], entries: Sequence[Entry], kills: Sequence[Kill
 def _missing(committed: Sequence[Note], entries: Sequence[Entry]) -> Iterator[str]:
     log = {entry["seq"]: entry["event"] for entry in entries}
     for note in committed:
-        event = log.get(note["seq"], {"type": "nothing"})
-        turn = note["turn_id"] or event.get("turn_id")
-        if (event["type"], event.get("turn_id")) != (note["event"], turn):
-            yield f"{note['seq']} was {note['event']} {turn or ''}, is {event['type']}"
+        told = f"{note['seq']} was {note['event']} {note['turn_id'] or ''}".rstrip()
+        event = log.get(note["seq"])
+        if event is None:
+            yield f"{told}, is nothing"
+        elif (event["type"], event.get("turn_id")) != (note["event"], note["turn_id"]):
+            yield f"{told}, is {event['type']} {event.get('turn_id') or ''}".rstrip()
+        elif digest(event) != note["sha256"]:
+            yield f"{told}, and has other contents now"
+
+
+def digest(event: Mapping[str, Any]) -> str:
+    """SHA-256 over an event's JSON, as the server told it when the event was durable."""
+    return hashlib.sha256(parse_event(event).model_dump_json().encode()).hexdigest()
 
 
 def _heard(entries: Sequence[Entry]) -> str:
@@ -84,19 +95,57 @@ def _was_open(ended_at: float, kills: Sequence[Kill]) -> bool:
     return any(0 <= kill.at - ended_at < OPEN_S for kill in kills)
 
 
-def hit(kill: Kill, entries: Sequence[Entry]) -> bool:
-    """Whether the log itself shows that the kill came at the moment it was meant for."""
+def hit(kill: Kill, notes: Sequence[Note], entries: Sequence[Entry], graded_at: float) -> bool:
+    """Whether notes and log show that the kill came at the moment it was meant for.
+
+    `graded_at`: when the report was made (Unix seconds).
+    """
     before = [entry["event"] for entry in entries if entry["event"]["at"] <= kill.at]
-    last = {event["type"]: place for place, event in enumerate(before)}
+    ended = any(event["type"] == "interview_ended" for event in before)
+    seen = [note for note in notes if _joined_at(before) <= note["at"] <= kill.at]
     match kill.moment:
-        case "deciding":
-            return last.get("turn_settled", -1) > last.get("move_heard", -1)
         case "grading":
-            return "interview_ended" in last
-        case "closing":
-            return "interview_ended" not in last
-        case _:
-            return True
+            return ended and kill.at < graded_at
+        case "deciding":
+            return not ended and _undecided(before)
+        case "candidate_speaks":
+            return not ended and _in_mid_sentence(seen)
+        case "agent_speaks" | "closing":
+            line = _open_line(seen, before)
+            closing = line is not None and line["text"] in _closing_lines(entries)
+            return not ended and line is not None and closing == (kill.moment == "closing")
+
+
+def _joined_at(before: Sequence[Mapping[str, Any]]) -> float:
+    """What was under way before the latest join was cut off by it."""
+    return max((event["at"] for event in before if event["type"] == "call_joined"), default=0.0)
+
+
+def _undecided(before: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last settled turn has neither a move nor a line behind it; fillers aside."""
+    kinds = ("turn_settled", "move_heard", "line_spoken")
+    last = [e for e in before if e["type"] in kinds and e.get("kind") != "filler"][-1:]
+    return bool(last) and last[0]["type"] == "turn_settled"
+
+
+def _in_mid_sentence(seen: Sequence[Note]) -> bool:
+    """Whether the candidate had begun to say something and not noted that it was said."""
+    acts = [note for note in seen if note["type"] in ("does", "said")][-1:]
+    return bool(acts) and acts[0]["type"] == "does" and "say" in acts[0]["step"]
+
+
+def _open_line(seen: Sequence[Note], before: Sequence[Mapping[str, Any]]) -> Note | None:
+    """The line that had begun and, by the log too, was not over."""
+    lines = [note for note in seen if note["type"] == "line"][-1:]
+    if not lines or lines[0]["final"]:
+        return None
+    spoken = [event for event in before if event["type"] == "line_spoken"]
+    return None if any(event["t1"] >= lines[0]["at"] for event in spoken) else lines[0]
+
+
+def _closing_lines(entries: Sequence[Entry]) -> set[str]:
+    events = [entry["event"] for entry in entries]
+    return {e["text"] for e in events if e["type"] == "line_spoken" and e["kind"] == "closing"}
 
 
 def asked_twice(entries: Sequence[Entry]) -> list[str]:
