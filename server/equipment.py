@@ -75,7 +75,7 @@ class SessionVoice:
 
 
 class Unspoken:
-    """The voice of a written interview: nothing is rendered, and nothing sent to a voice service."""
+    """The voice of a written interview: nothing is rendered, nothing sent to a voice service."""
 
     async def speak(self, text: str, reply_id: str) -> AsyncIterator[rtc.AudioFrame]:
         """No frames."""
