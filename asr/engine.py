@@ -31,6 +31,7 @@ class Decoder(Protocol):
     """What the engine needs of a model."""
 
     name: str
+    compute_type: str
 
     def decode(
         self, audio: Audio, *, language: str, hotwords: Sequence[str] = (), words: bool = True
@@ -81,18 +82,21 @@ class Engine:
         cls,
         model_dir: Path,
         *,
+        name: str = "",
         device: str = "auto",
         compute_type: str | None = None,
         workers: int | None = None,
         floor_s: float = FLOOR_S,
         max_wait_s: float = 8.0,
     ) -> Self:
-        """Load the model; takes seconds, so call it before the first session."""
+        """Load the model; takes seconds, so call it before the first session. `name`: what to call
+        it, by default as its folder."""
         device = choose_device(device)
         if workers is None:
             workers = 2 if device == "cuda" else len(os.sched_getaffinity(0))
         whisper = Whisper(
             model_dir,
+            name=name,
             device=device,
             compute_type=compute_type or default_compute_type(device),
             workers=workers,
@@ -103,6 +107,11 @@ class Engine:
     @property
     def model(self) -> str:
         return self._decoder.name
+
+    @property
+    def compute_type(self) -> str:
+        """How the model's weights are held, such as `int8`."""
+        return self._decoder.compute_type
 
     @property
     def queued(self) -> int:

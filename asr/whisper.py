@@ -60,6 +60,7 @@ class Whisper:
         self,
         model_dir: Path,
         *,
+        name: str = "",
         device: str = "auto",
         compute_type: str = "default",
         workers: int = 1,
@@ -67,11 +68,13 @@ class Whisper:
         temperatures: Sequence[float] = TEMPERATURES,
     ) -> None:
         check_files(model_dir)
-        self.name = model_dir.name
+        self.name = name or model_dir.name
         self.device = choose_device(device)
         self._floor_s = floor_s
         self._temperatures = tuple(temperatures)
         self._whisper = _load(model_dir, self.device, compute_type, workers)
+        # What CTranslate2 took, which need not be what was asked for.
+        self.compute_type: str = self._whisper.model.compute_type
         self._features = LogMel(self._whisper.feature_extractor)
         self._tokenizer = lru_cache(maxsize=8)(self._make_tokenizer)
         self._warm_up()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import openai
 import uvicorn
 
 import prompts
+from agent.events import Event, Incident
 from agent.grading import Grader
 from agent.plan import Plan
 from agent.prompt import Mode
@@ -19,9 +22,9 @@ from agent.report_schema import ModelUsed
 from agent.session import TurnTaking
 from asr import rehearsal
 from asr.engine import Engine
-from asr.models import REHEARSAL, default_compute_type, default_model, resolve
-from asr.recognition import Recogniser
+from asr.models import default_model, resolve
 from asr.whisper import FLOOR_S, choose_device
+from server import stand_ins
 from server.api.keys import operator_key
 from server.app import WebServer, create_app, uvicorn_options
 from server.equipment import Equipment
@@ -33,15 +36,14 @@ from server.settings import Settings
 from server.store import Store
 from server.store.engine import sqlite_url
 from server.version import code_version
+from tts.espeak import EspeakTTS
+from tts.voice import voice_id
 
 logger = logging.getLogger(__name__)
 
 REHEARSAL_TURNS = TurnTaking(min_delay=1.2, max_delay=1.6)
 """The turn detector was not made for espeak's voice, whose pauses it takes for ends at random: a
 rehearsal's answers pause for up to 0.9 s, and end by the silence behind them."""
-
-STAND_IN = "viva-stand-in"
-"""The rehearsal's model calls itself this (`server.rehearsal.model.NAME`)."""
 
 
 def model_client(settings: Settings, *, grading: bool = False) -> openai.AsyncOpenAI:
@@ -73,6 +75,7 @@ def load_recogniser(settings: Settings) -> Engine:
     name = settings.asr_model or default_model(device)
     return Engine.load(
         resolve(name, settings.models_folder),
+        name=stand_ins.EARS if stand_ins.hears_rehearsals(settings) else Path(name).name,
         device=device,
         compute_type=settings.asr_compute_type or None,
         floor_s=window_s(settings),
@@ -81,37 +84,38 @@ def load_recogniser(settings: Settings) -> Engine:
 
 def window_s(settings: Settings) -> float:
     """The recogniser's shortest window."""
-    return settings.asr_window_s or (
-        rehearsal.FLOOR_S if settings.asr_model == REHEARSAL else FLOOR_S
-    )
+    default = rehearsal.FLOOR_S if stand_ins.hears_rehearsals(settings) else FLOOR_S
+    return settings.asr_window_s or default
+
+
+class Ears(Protocol):
+    """What a report says of the recogniser."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def compute_type(self) -> str: ...
 
 
 def provenance_of(
-    settings: Settings, recogniser: Recogniser, mode: Callable[[], Mode | None]
-) -> Callable[[Plan, str], Provenance]:
+    settings: Settings, ears: Ears, mode: Callable[[], Mode | None]
+) -> Callable[[Plan, Sequence[Event], str], Provenance]:
     """What made a report, for its readers; stand-ins are named."""
 
-    def provenance(plan: Plan, log_hash: str) -> Provenance:
-        grader = settings.grader_model or settings.model
+    def provenance(plan: Plan, events: Sequence[Event], log_hash: str) -> Provenance:
+        voices = voices_heard(voice_names(settings, plan.language), events)
         models = (
             ModelUsed(role="interviewer", name=settings.model),
-            ModelUsed(role="grader", name=grader),
-            ModelUsed(
-                role="asr",
-                name=recogniser.model,
-                quantisation=settings.asr_compute_type or default_compute_type("cpu"),
-            ),
-            ModelUsed(role="tts", name="edge-tts" if settings.speaks_with_edge else "espeak-ng"),
+            ModelUsed(role="grader", name=settings.grader_model or settings.model),
+            ModelUsed(role="asr", name=ears.model, quantisation=ears.compute_type),
+            *(ModelUsed(role="tts", name=voice) for voice in voices),
             ModelUsed(role="vad", name="livekit-local-inference vad"),
             ModelUsed(role="turn_detector", name="livekit-local-inference v1-mini"),
         )
-        stand_ins = {settings.model, grader} & {STAND_IN}
-        if settings.asr_model == REHEARSAL:
-            stand_ins.add("viva-rehearsal-whisper")
         return Provenance(
             models=models,
             mode=mode(),
-            stand_ins=tuple(sorted(stand_ins)),
+            stand_ins=stand_ins.of(settings),
             prompt_hashes=prompts.hashes(plan.language),
             code_version=code_version(),
             event_log_hash=log_hash,
@@ -120,18 +124,55 @@ def provenance_of(
     return provenance
 
 
+def voice_names(settings: Settings, language: str) -> tuple[str, ...]:
+    """The voices of the chain, the configured one first, as its incidents name them."""
+    embedded = voice_id(EspeakTTS(language))
+    if not settings.speaks_with_edge:
+        return (embedded,)
+    from tts import edge  # only here: it loads an HTTP client
+
+    chosen = edge.EdgeTTS(settings.edge_voice(language) or edge.VOICES[language])
+    return (voice_id(chosen), embedded)
+
+
+def voices_heard(names: Sequence[str], events: Sequence[Event]) -> tuple[str, ...]:
+    """The configured voice, and those that spoke in its place."""
+    changes = [
+        event.detail
+        for event in events
+        if isinstance(event, Incident) and event.kind == "voice_changed"
+    ]
+    first, *others = names
+    spoke = [name for name in others if any(detail.startswith(name) for detail in changes)]
+    return (first, *spoke)
+
+
+class OnCallLoop:
+    """The equipment, made where the calls are; the reports' loop reads only its mode."""
+
+    def __init__(self, settings: Settings, recogniser: Engine) -> None:
+        self._settings, self._recogniser = settings, recogniser
+        self._made: Equipment | None = None
+
+    def make(self) -> Equipment:
+        hears_rehearsals = stand_ins.hears_rehearsals(self._settings)
+        self._made = Equipment(
+            self._settings,
+            self._recogniser,
+            model_client(self._settings),
+            turn_taking=REHEARSAL_TURNS if hears_rehearsals else TurnTaking(),
+        )
+        return self._made
+
+    def mode(self) -> Mode | None:
+        return self._made.mode if self._made else None
+
+
 async def run_server(settings: Settings) -> None:
     """Serve until a signal; raises what a part refuses to start with, each error a sentence."""
     store = Store(settings.database_url or sqlite_url(settings.data_dir))
     recogniser = await asyncio.to_thread(load_recogniser, settings)
-    equipment: list[Equipment] = []
-
-    def make_equipment() -> Equipment:
-        turns = REHEARSAL_TURNS if settings.asr_model == REHEARSAL else TurnTaking()
-        client = model_client(settings)
-        equipment.append(Equipment(settings, recogniser, client, turn_taking=turns))
-        return equipment[0]
-
+    equipment = OnCallLoop(settings, recogniser)
     client = model_client(settings, grading=True)
     priority = settings.grader_priority
     extra = None if priority is None else {"priority": priority}
@@ -143,13 +184,13 @@ async def run_server(settings: Settings) -> None:
             language=plan.language,
             extra_body=extra,
         ),
-        provenance_of(settings, recogniser, lambda: equipment[0].mode),
+        provenance_of(settings, recogniser, equipment.mode),
         owner=socket.gethostname(),
         rejoin_s=settings.rejoin_minutes * 60,
     )
     host = CallHost(
         store,
-        make_equipment,
+        equipment.make,
         HostSettings(max_interviews=settings.max_interviews, ice=ice_settings(settings)),
         on_ended=lambda _interview_id: reports.wake(),
     )

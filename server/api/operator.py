@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, Response
 
 from agent import planfile
 from agent.plan import Plan
+from server import stand_ins
 from server.api.errors import ApiError
 from server.api.models import (
     EventAnswer,
@@ -49,6 +50,7 @@ async def create_interview(new: NewInterview, parts: WithParts) -> InterviewCrea
         plan,
         candidate_name=new.candidate_name,
         time_factor=plan.policy.extra_time_factor if new.extra_time else 1.0,
+        rehearsal=bool(stand_ins.of(parts.settings)),
     )
     issued = await _issue(parts, record.interview_id, new.valid_days)
     return InterviewCreatedAnswer(plan_hash=record.plan_hash, **issued.model_dump())

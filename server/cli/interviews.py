@@ -35,7 +35,7 @@ def invite(
     import asyncio
 
     from agent import planfile
-    from server import preflight, settings
+    from server import preflight, settings, stand_ins
     from server.api.models import NAME_LENGTH, one_line
     from server.invites import Invites, Issued
     from server.store import Store, sqlite_url
@@ -51,6 +51,7 @@ def invite(
             read,
             candidate_name=one_line(name),
             time_factor=read.policy.extra_time_factor if extra_time else 1.0,
+            rehearsal=bool(stand_ins.of(chosen)),
         )
         return await Invites(store).issue(record.interview_id, chosen.invite_days * DAY_S)
 

@@ -25,10 +25,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from agent.moves import MOVE_NAMES
+from server import stand_ins
 from server.rehearsal import marking, rules
 from server.rehearsal.faults import REHEARSAL, Faults, Misbehaviour
 
-NAME = "viva-stand-in"
+NAME = stand_ins.MODEL
 STALL_S = 60.0
 """How long a stall lasts, if the client does not give up before."""
 PIECE = 12

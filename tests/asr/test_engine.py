@@ -16,6 +16,7 @@ class SlowDecoder:
     """Says the first sample of what it is given, when it is let go."""
 
     name = "slow"
+    compute_type = "int8"
 
     def __init__(self) -> None:
         self.go = threading.Semaphore(0)

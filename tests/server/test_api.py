@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from agent.events import (
     SCHEMA_VERSION,
+    InterviewCreated,
     InterviewEnded,
     LineSpoken,
     QuestionAsked,
@@ -62,6 +63,33 @@ async def answered(store: Store, interview_id: str, secret: str) -> None:
             TurnSettled(at=3, turn_id="c1", text=secret, t0=2, t1=3),
         ],
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rehearsal"),
+    [
+        ({}, False),
+        ({"model": "viva-stand-in"}, True),
+        ({"grader_model": "viva-stand-in"}, True),
+        ({"asr_model": "rehearsal"}, True),
+    ],
+)
+async def test_an_interview_with_stand_ins_is_a_rehearsal_from_its_beginning(
+    app: FastAPI,
+    web: httpx.AsyncClient,
+    invite: Inviting,
+    store: Store,
+    chosen: dict[str, str],
+    rehearsal: bool,
+) -> None:
+    parts = app.state.parts
+    app.state.parts = replace(parts, settings=parts.settings.model_copy(update=chosen))
+    ada = await invite()
+    read = (await web.get(f"/api/interviews/{ada.interview_id}", headers=OPERATOR)).json()
+    assert read["rehearsal"] is rehearsal
+    [created] = await store.events(ada.interview_id)
+    assert isinstance(created.event, InterviewCreated)
+    assert created.event.rehearsal is rehearsal
 
 
 async def test_a_candidate_reads_consents_joins_and_reads_the_transcript(

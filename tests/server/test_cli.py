@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -257,3 +259,14 @@ def test_an_unexpected_error_is_a_sentence_and_with_debug_a_traceback(
     monkeypatch.setattr(sys, "argv", ["viva", *given, "--debug"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_an_invite_to_an_installation_with_stand_ins_is_to_a_rehearsal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert run("invite", PLAN)[0] == 0
+    monkeypatch.setenv("VIVA_ASR_MODEL", "rehearsal")
+    assert run("invite", PLAN)[0] == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "viva.sqlite3")) as database:
+        found = database.execute("SELECT rehearsal FROM interviews ORDER BY created_at").fetchall()
+    assert found == [(0,), (1,)]

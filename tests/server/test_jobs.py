@@ -74,7 +74,7 @@ class Down(Yes):
 
 
 def runner(store: Store, grader: Yes, **options: Any) -> ReportRunner:
-    def provenance(plan: Plan, log_hash: str) -> Provenance:
+    def provenance(plan: Plan, events: Sequence[Event], log_hash: str) -> Provenance:
         return Provenance(event_log_hash=log_hash)
 
     return ReportRunner(store, lambda plan: grader, provenance, **{"owner": "here", **options})

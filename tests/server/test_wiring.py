@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
+from agent.events import Incident
+from agent.plan import Plan
+from asr import rehearsal
 from asr.whisper import Whisper
 from server import wiring
 from server.settings import load
@@ -51,3 +56,43 @@ def test_the_shortest_window_is_a_setting(given: dict[str, str], frames: int) ->
 
 def test_peoples_speech_gets_ten_seconds() -> None:
     assert wiring.window_s(load()) == 10.0
+
+
+def test_the_recogniser_is_named_as_it_was_chosen_with_what_it_computes() -> None:
+    for given in ("rehearsal", str(rehearsal.MODEL_DIR)):
+        with wiring.load_recogniser(load(asr_model=given, asr_device="cpu")) as engine:
+            assert engine.model == "viva-rehearsal-whisper"
+            assert engine.compute_type == engine._decoder._whisper.model.compute_type  # type: ignore[attr-defined]
+            assert engine.compute_type.startswith("int8")
+
+
+def test_a_recogniser_of_somebodys_own_is_named_as_its_folder(tmp_path: Path) -> None:
+    own = shutil.copytree(rehearsal.MODEL_DIR, tmp_path / "our-whisper")
+    settings = load(asr_model=str(own), asr_device="cpu", asr_compute_type="float32")
+    with wiring.load_recogniser(settings) as engine:
+        assert (engine.model, engine.compute_type) == ("our-whisper", "float32")
+
+
+class Ears:
+    model, compute_type = "small", "float16"
+
+
+def changed(voice: str) -> Incident:
+    return Incident(at=1.0, kind="voice_changed", detail=f"{voice}: no audio in time")
+
+
+def test_a_report_names_what_heard_spoke_and_stood_in(plan: Plan) -> None:
+    settings = load(voice_en="en-GB-SoniaNeural", grader_model="viva-stand-in")
+    edge, espeak = wiring.voice_names(settings, "en")
+    assert "en-GB-SoniaNeural" in edge and espeak.startswith("espeak-ng: en-us")
+    made = wiring.provenance_of(settings, Ears(), lambda: "tools")
+    quiet = made(plan, [Incident(at=1.0, kind="stall", detail=espeak)], "hash")
+    named = {(one.role, one.name, one.quantisation) for one in quiet.models}
+    assert ("asr", "small", "float16") in named
+    assert [one.name for one in quiet.models if one.role == "tts"] == [edge]
+    assert quiet.stand_ins == ("viva-stand-in",)
+    fell_back = made(plan, [changed(espeak), changed(edge), changed(espeak)], "hash")
+    assert [one.name for one in fell_back.models if one.role == "tts"] == [edge, espeak]
+    local = wiring.provenance_of(load(privacy="local"), Ears(), lambda: None)(plan, [], "hash")
+    assert [one.name for one in local.models if one.role == "tts"] == [espeak]
+    assert local.stand_ins == ()

@@ -44,7 +44,7 @@ Message = dict[str, Any]
 class NoEars:
     """The recogniser of interviews in which nobody speaks."""
 
-    model = "none"
+    model = compute_type = "none"
 
     async def recognise(self, audio: object, **options: object) -> Recognition:
         raise AssertionError("nobody speaks here")

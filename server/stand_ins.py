@@ -1,0 +1,33 @@
+"""Parts that stand in for real ones: an interview with any of them is a rehearsal and decides
+nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asr import rehearsal
+from asr.models import REHEARSAL
+from server.settings import Settings
+
+MODEL = "viva-stand-in"
+"""What the rehearsal's language model calls itself."""
+EARS = "viva-rehearsal-whisper"
+"""The recogniser that understands only the rehearsal's voices."""
+
+
+def of(settings: Settings) -> tuple[str, ...]:
+    """The names of those that an installation is set up with."""
+    found = {settings.model, settings.grader_model} & {MODEL}
+    return tuple(sorted(found | ({EARS} if hears_rehearsals(settings) else set())))
+
+
+def hears_rehearsals(settings: Settings) -> bool:
+    """By its name, or by its folder."""
+    given = settings.asr_model
+    # The name alone needs no disk; a folder may be written in many ways.
+    return given == REHEARSAL or (bool(given) and _same(Path(given), rehearsal.MODEL_DIR))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.expanduser().resolve() == other.resolve()
