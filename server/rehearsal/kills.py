@@ -172,13 +172,14 @@ def talkative(plan: Plan, seed: int) -> Script:
     return script.model_copy(update={"answers": kept, "demands": ()})
 
 
-async def interview(moments: Sequence[Moment], seed: int) -> Survived:
-    """One interview with a kill at each of the moments."""
+async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = None) -> Survived:
+    """One interview with a kill at each of the moments; `keep`: where its data are left."""
     began = time.monotonic()
     plan = shipped_plan("rehearsal_en.yaml")
     performance = Performance(talkative(plan, seed))
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
         decides = stack.enter_context(model.serving(faults.NONE, delay_s=DECISION_S))
         grades = stack.enter_context(model.serving(faults.NONE, delay_s=GRADING_S))
         key = secrets.token_urlsafe(24)
@@ -209,6 +210,9 @@ async def interview(moments: Sequence[Moment], seed: int) -> Survived:
         await killer.afterwards()
         report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)
         left = await evidence.fetch(operator, invitation.interview_id, report)
+        if keep:
+            evidence.write(left, {}, keep)
+            (keep / "kills.json").write_text(json.dumps([vars(kill) for kill in killer.kills]))
         written = list(notebook.read(notes))
     return Survived(
         kills=tuple(killer.kills),
@@ -336,11 +340,14 @@ def table(series: Sequence[Survived]) -> Table:
     return shown
 
 
-async def series(kills: int, seed: int, console: Console) -> list[Survived]:
+async def series(
+    kills: int, seed: int, console: Console, keep: Path | None = None
+) -> list[Survived]:
     found = []
     for number, moments in enumerate(deal(kills), 1):
-        found.append(await interview(moments, seed + number))
-        console.print(f"interview {number}: {len(found[-1].kills)} kills")
+        folder = keep / str(number) if keep else None
+        found.append(await interview(moments, seed + number, folder))
+        console.print(f"interview {number}: {json.dumps(figures(found[-1:]))}", markup=False)
     return found
 
 
@@ -348,9 +355,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m server.rehearsal.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="a new folder for every interview's data")
     options = parser.parse_args()
     console = Console()
-    held = asyncio.run(series(options.kills, options.seed, console))
+    held = asyncio.run(series(options.kills, options.seed, console, options.keep))
     console.print(table(held))
     for text in failed(held):
         console.print(f"FAILED  {text}", markup=False)
