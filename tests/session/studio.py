@@ -7,14 +7,13 @@ turn taking, voice, model client and journal are the ones that `viva serve` uses
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from livekit import rtc
 from livekit.agents import AgentSession
 
 from agent.events import (
@@ -34,17 +33,16 @@ from asr.recognition import Recogniser
 from server.bus import Bus
 from server.call import Call, LeaveReason, Leg
 from server.equipment import Equipment
-from server.media.output import RtcAudioOutput
+from server.media.input import SAMPLE_RATE
 from server.settings import load
 from server.wiring import model_client
-from tests.asr.turns import Microphone
+from tests.session.devices import Loudspeaker, Microphone
 from tests.session.tapes import Tape, TapeRecogniser, tape
 
 E = TypeVar("E", bound=Any)
 
 QUICK = TurnTaking(min_delay=0.4, max_delay=0.8, patience_cap=4.0, false_interruption=0.8)
 """espeak-ng's speech never ends by the turn detector's lights, so each turn waits `max_delay`."""
-LOUD = 200
 NOWHERE = "http://127.0.0.1:9/v1"
 """A model's server that is not there."""
 
@@ -67,49 +65,16 @@ class Log:
         return len(self.events)
 
 
-class TimedMicrophone(Microphone):
-    """Tells when each frame was heard, as the WebRTC input does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.on_heard: Callable[[rtc.AudioFrame, float], None] | None = None
-
-    async def __anext__(self) -> rtc.AudioFrame:
-        frame = await super().__anext__()
-        if self.on_heard is not None:
-            self.on_heard(frame, self._next - frame.duration)
-        return frame
-
-    @property
-    def left_s(self) -> float:
-        """Seconds that are still to be played."""
-        return len(self._pcm) / 16_000
-
-
-class Loudspeaker:
-    """What was really played, and when; loop time."""
-
-    def __init__(self) -> None:
-        self.output = RtcAudioOutput()
-        self.output.on_played = self._played
-        self.output.detach()  # without a peer it plays to nobody, in the same time
-        self.loud_until = 0.0
-        self.played_s = 0.0
-
-    def _played(self, frame: rtc.AudioFrame, at: float) -> None:
-        self.played_s += frame.duration
-        if np.abs(np.frombuffer(frame.data, np.int16)).max() > LOUD:
-            self.loud_until = at + frame.duration
-
-
 class SpokenCall(Call):
     """A leg over a microphone and a loudspeaker in memory, or by text."""
 
     session: AgentSession[None]
 
-    async def join_studio(self, microphone: TimedMicrophone, speaker: Loudspeaker) -> None:
+    async def join_studio(self, microphone: Microphone, speaker: Loudspeaker) -> None:
         microphone.on_heard = self._note_heard
+        self._heard = microphone
         self._stack.callback(speaker.output.close)
+        self._stack.callback(microphone.close)
         session = self._spoken()
         session.input.audio, session.output.audio = microphone, speaker.output
         self.session = session
@@ -122,7 +87,7 @@ class Talk:
 
     call: SpokenCall
     log: Log
-    microphone: TimedMicrophone
+    microphone: Microphone
     speaker: Loudspeaker
     recogniser: Recogniser
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -139,7 +104,7 @@ class Talk:
                     self.recogniser.learn(part)
                 self.microphone.say(part.pcm)
             else:
-                self.microphone.say(np.zeros(round(part * 16_000), np.int16))
+                self.microphone.say(np.zeros(round(part * SAMPLE_RATE), np.int16))
         while self.microphone.left_s:  # noqa: ASYNC110 — more may be said meanwhile
             await asyncio.sleep(self.microphone.left_s)
 
@@ -278,7 +243,7 @@ class Studio:
         call = SpokenCall(
             leg, plan, tuple(log.events), self.equipment, Bus(), write=log.write, on_over=over
         )
-        talk = Talk(call, log, TimedMicrophone(), Loudspeaker(), self.recogniser)
+        talk = Talk(call, log, Microphone(), Loudspeaker(), self.recogniser)
         if written:
             await call.join_written()
         else:
@@ -287,6 +252,7 @@ class Studio:
             yield talk
         finally:
             await call.close("dropped")
+            talk.microphone.close()
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._tasks)
