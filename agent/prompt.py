@@ -107,15 +107,8 @@ def _texts(language: str) -> dict[str, tuple[str, dict[str, str]]]:
     """What `moves.md` says of each move and of its fields."""
     return {
         name: (body.partition("\n- ")[0], dict(re.findall(r"(?m)^- (\w+): (.+?)\s*$", body)))
-        for name, body in _sections(language, "moves").items()
+        for name, body in prompts.sections(language, "moves").items()
     }
-
-
-@cache
-def _sections(language: str, name: str) -> dict[str, str]:
-    """A Markdown file's sections: the text under each `## name`."""
-    parts = re.split(r"(?m)^## (.+)\n", prompts.source(language, name))
-    return {parts[i].strip(): parts[i + 1].strip() for i in range(1, len(parts), 2)}
 
 
 # --- the system text ------------------------------------------------------------------------------
@@ -152,7 +145,7 @@ def _outline(plan: Plan) -> Iterable[str]:
 
 
 def _history(language: str, name: str, **facts: str) -> str:
-    return Template(_sections(language, "history")[name]).substitute(facts)
+    return Template(prompts.sections(language, "history")[name]).substitute(facts)
 
 
 def quoted(text: str) -> str:
@@ -267,7 +260,7 @@ class Conversation:
 
 def _worded(language: str, refusal: Refusal) -> str:
     """Why not, in the interview's language."""
-    wording = Template(_sections(language, "refusals")[refusal.reason])
+    wording = Template(prompts.sections(language, "refusals")[refusal.reason])
     return wording.substitute(fact=refusal.fact)
 
 

@@ -34,6 +34,13 @@ def lines(language: str) -> Lines:
 
 
 @cache
+def sections(language: str, name: str) -> dict[str, str]:
+    """A file's sections: the text under each `## name`."""
+    parts = re.split(r"(?m)^## (.+)\n", source(language, name))
+    return {parts[i].strip(): parts[i + 1].strip() for i in range(1, len(parts), 2)}
+
+
+@cache
 def hashes(language: str) -> dict[str, str]:
     """SHA-256 of each of a language's files, for a report's provenance."""
     folder = files(__name__) / language

@@ -39,6 +39,7 @@ from agent.turns import Heard
 from asr.gate import TurnGate
 from asr.heard import HeardSegment
 from asr.stt import WhisperSTT
+from server.api.notices import notice
 from server.audio_clock import AudioClock
 from server.bus import Bus
 from server.clock import Clock
@@ -47,7 +48,7 @@ from server.media.input import RtcAudioInput
 from server.media.output import RtcAudioOutput
 from server.media.peer import Peer
 from server.media.recording import Recorder
-from server.microphone import TEXTS, Microphone
+from server.microphone import Microphone
 
 logger = logging.getLogger(__name__)
 
@@ -318,8 +319,8 @@ class Call:
                 listening=self._state == "listening",
             )
             if missing is not None and self.live:
-                text = TEXTS[missing][self.interview.plan.language]
-                self._publish({"type": "notice", "code": missing, "text": text})
+                said = notice(missing, self.interview.plan.language)
+                self._publish({"type": "notice", "code": said.code, "text": said.text})
                 self._journal.add(Incident(at=self._clock(), kind=missing))
 
     def _measure(self, peer: Peer) -> None:

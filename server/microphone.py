@@ -1,4 +1,4 @@
-"""Whether anything comes from the candidate's microphone, and what is said if not. Pure.
+"""Whether anything comes from the candidate's microphone, and what is noticed if not. Pure.
 
 No audio ends no interview: the candidate is told, the report will know, and the silence ladder goes
 on. A line that goes dead is another matter (`server.media.peer` notices it).
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agent.plan import Language
-
 Missing = Literal["no_audio", "silent"]
 """Not a packet since the connection was made; or nothing in the packets but digital silence."""
 
@@ -18,23 +16,6 @@ SILENT_S = 20.0
 """Of listening. People think for so long too, but no room is as still as a muted microphone."""
 FAINT = 8
 """Samples up to here are silence: what a codec makes of zeros."""
-
-TEXTS: dict[Missing, dict[Language, str]] = {
-    "no_audio": {
-        "en": (
-            "No sound comes from your microphone. Allow this page to use it, then join again; or"
-            " type your answers. Nothing was lost."
-        ),
-        "zh": (
-            "没有收到您的麦克风声音。请允许本页面使用麦克风后重新加入，"
-            "或改用文字回答。内容不会丢失。"
-        ),
-    },
-    "silent": {
-        "en": "We cannot hear you. Is your microphone muted? You may also type your answers.",
-        "zh": "我们听不到您的声音。麦克风是否静音了？您也可以用文字回答。",
-    },
-}
 
 
 class Microphone:
