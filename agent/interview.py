@@ -370,6 +370,8 @@ class Interview:
             return Reply(move.move, (bridge, *move.lines), move.scripted)
         if state.confirming_end:
             return Reply(None, (bridge, wording.confirm(state)))
+        if state.undecided:
+            return Reply(None, (bridge,))  # the answer is whole: its reply comes next
         if state.open is None:
             return Reply(None, (bridge, *wording.next_question(state, at)))
         if state.heard_since_asked:
