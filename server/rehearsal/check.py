@@ -39,6 +39,14 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Said:
+    """A sentence that the candidate said to the end, by its own notes."""
+
+    question_id: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything that a rehearsal left behind."""
 
@@ -48,6 +56,8 @@ class Run:
     report: Mapping[str, Any]
     stock: Mapping[str, tuple[str, ...]]
     """The stock lines of the plan's language."""
+    said: Sequence[Said] = ()
+    """In order."""
     recording: Recording | None = None
     recording_expected: bool = True
     unforeseen: int = 0
@@ -307,32 +317,68 @@ HAPPENED: Mapping[Demand, Callable[[Run], bool]] = {
 # --- the words --------------------------------------------------------------------------------
 
 
+def what_was_to_be_said_was_said(run: Run) -> Iterator[str]:
+    """The candidate's own notes against the script: nothing left out, nothing said twice."""
+    said, scripted = word_errors(run).words, _word_count(_scripted(run.script))
+    if run.strict and said != scripted:
+        yield f"the candidate said {said} words, the script has {scripted}"
+
+
 def what_was_said_was_heard(run: Run) -> Iterator[str]:
     errors = word_errors(run)
-    total = words.count([run.script.spoken(key) for key in run.script.answers])
-    if run.strict and errors.words != total:
-        yield f"the answers compared hold {errors.words} words, the script {total}"
     if errors.words and errors.rate >= MAX_WORD_ERROR_RATE:
         yield (
             f"word error rate {errors.rate:.1%} of {errors.words} words "
             f"({errors.deletions} deleted, {errors.substitutions} wrong, {errors.insertions} added)"
         )
+    said, heard = _by_question(run.said), _heard_by_question(run.report)
+    for key, sentences in said.items():
+        lost, doubled = words.lost_and_doubled(sentences, " ".join(heard.get(key, ())))
+        yield from (f"said to {key} and not heard: “{text}”" for text in lost)
+        yield from (f"heard more often to {key} than said: “{text}”" for text in doubled)
+
+
+def what_was_recognised_is_in_the_report(run: Run) -> Iterator[str]:
+    """The log's words against those that the comparison found in the report, all accounted for."""
+    turns: dict[str, list[str]] = {}
+    for segment in run.of(ev.SegmentHeard):
+        if segment.source == "spoken" and segment.verdict in ("ok", "low_confidence"):
+            turns.setdefault(segment.turn_id, []).append(segment.text)
+    errors = word_errors(run)
+    logged, reported = _word_count(turns), errors.words - errors.deletions + errors.insertions
+    if logged != reported:
+        yield f"the log has {logged} spoken words, the report {reported}"
 
 
 def word_errors(run: Run) -> words.WordErrors:
     """Over whole answers: everything said to a question against everything heard under it."""
-    heard = _heard_by_question(run.report)
-    keys = [key for key in run.script.answers if run.script.spoken(key)]
-    each = [words.compare(run.script.spoken(key), heard.get(key, "")) for key in keys]
+    said, heard = _by_question(run.said), _heard_by_question(run.report)
+    each = [
+        words.compare(" ".join(said.get(key, ())), " ".join(heard.get(key, ())))
+        for key in dict.fromkeys([*said, *heard])
+    ]
     return sum(each, words.WordErrors())
 
 
-def _heard_by_question(report: Mapping[str, Any]) -> dict[str, str]:
-    heard: dict[str, str] = {}
-    for said in _candidate(report):
-        if said.get("source") == "spoken" and said.get("question_id"):
-            heard[said["question_id"]] = f"{heard.get(said['question_id'], '')} {said['text']}"
-    return heard
+def _scripted(script: Script) -> dict[str, list[str]]:
+    return {key: [script.spoken(key)] for key in script.answers}
+
+
+def _word_count(texts: Mapping[str, Sequence[str]]) -> int:
+    return words.count([" ".join(parts) for parts in texts.values()])
+
+
+def _by_question(said: Sequence[Said]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in said:
+        found.setdefault(one.question_id, []).append(one.text)
+    return found
+
+
+def _heard_by_question(report: Mapping[str, Any]) -> dict[str, list[str]]:
+    """With what was heard under no question, under none's name."""
+    heard = [one for one in _candidate(report) if one.get("source") == "spoken"]
+    return _by_question([Said(one.get("question_id") or "", one["text"]) for one in heard])
 
 
 def typed_words_stand_as_typed(run: Run) -> Iterator[str]:
@@ -447,7 +493,9 @@ RULES: tuple[Rule, ...] = (
     no_question_is_said_for_nothing,
     the_interviewer_says_nothing_of_its_own,
     what_was_to_happen_happened,
+    what_was_to_be_said_was_said,
     what_was_said_was_heard,
+    what_was_recognised_is_in_the_report,
     typed_words_stand_as_typed,
     times_are_those_of_the_sound,
     there_is_a_recording_if_it_was_allowed,

@@ -13,7 +13,7 @@ import secrets
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.resources import files
@@ -30,7 +30,7 @@ from server.rehearsal.candidate import Candidate
 from server.rehearsal.candidates import built_in
 from server.rehearsal.client import Guest, Invitation, Operator
 from server.rehearsal.floor import Floor
-from server.rehearsal.notebook import Notebook
+from server.rehearsal.notebook import Notebook, read
 from server.rehearsal.processes import ServerFailed, ServerProcess, free_port
 from server.rehearsal.script import NEEDS_STAND_IN, Performance, Script, UnknownQuestion, for_plan
 from server.rehearsal.view import View
@@ -146,7 +146,8 @@ async def rehearse(options: Options, parts: Cast, console: Console) -> int:
         operator = await stack.enter_async_context(Operator(server.base_url, key))
         invitation = await operator.invite(parts.plan, NAME)
         performance = Performance(parts.script)
-        with Notebook(folder / "notes.jsonl") as notebook:
+        notes = folder / f"notes-{invitation.interview_id}.jsonl"
+        with Notebook(notes) as notebook:
             candidate, ended = await _hold(
                 server.base_url, invitation, parts, performance, notebook, voice, options, console
             )
@@ -158,7 +159,8 @@ async def rehearse(options: Options, parts: Cast, console: Console) -> int:
         report_after_s = time.monotonic() - ended
         left = await evidence.fetch(operator, invitation.interview_id, report)
         await server.stop()
-        run = _run(left, parts, performance, candidate, options, folder)
+        said = [one for one in read(notes) if one["type"] == "said"]
+        run = _run(left, said, parts, performance, candidate, options, folder)
         summary = figures.of(run, report_after_s, time.monotonic() - began)
     evidence.write(left, summary["latency"], options.out)
     return _tell(console, run, summary, options.out)
@@ -240,6 +242,7 @@ def _to_come(performance: Performance, seen: set[str]) -> Iterator[str]:
 
 def _run(
     left: evidence.Left,
+    said: Sequence[Mapping[str, Any]],
     parts: Cast,
     performance: Performance,
     candidate: Candidate,
@@ -253,6 +256,7 @@ def _run(
         events=left.events,
         report=left.report,
         stock=prompts.lines(parts.plan.language),
+        said=[check.Said(note["question_id"] or "", note["text"]) for note in said],
         recording=_recording(left, folder / "recordings" / interview_id),
         recording_expected=options.recording and not parts.by_text,
         unforeseen=performance.unforeseen,

@@ -10,6 +10,10 @@ from functools import cache
 import jiwer
 
 NORMALISER = "EnglishTextNormalizer of whisper-normalizer"
+SLIPS = 0.25
+"""The share of a sentence's words that may be wrong in a sentence that was heard."""
+_TAKEN = "|"
+"""No word: the normaliser leaves none of it."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,39 @@ def compare(said: str, heard: str) -> WordErrors:
     )
 
 
-def stands_in(said: str, heard: str, share: float = 0.25) -> bool:
+def stands_in(said: str, heard: str, share: float = SLIPS) -> bool:
     """Whether the words were heard somewhere, with at most this share of them wrong."""
-    needle, hay = normalised(said).split(), normalised(heard).split()
-    # Edit distance of the needle to the best stretch of the hay: it may begin and end anywhere.
-    row = [0] * (len(hay) + 1)
+    needle = normalised(said).split()
+    return _best(needle, normalised(heard).split())[0] <= share * len(needle)
+
+
+def lost_and_doubled(said: Sequence[str], heard: str) -> tuple[list[str], list[str]]:
+    """Sentences that were heard less, and that were heard more, often than they were said."""
+    left = normalised(heard).split()
+    lost = [text for text in said if not _taken(text, left)]
+    doubled = [text for text in dict.fromkeys(said) if text not in lost and _taken(text, left)]
+    return lost, doubled
+
+
+def _taken(text: str, left: list[str]) -> bool:
+    """Take the sentence once out of what was heard; False if it is not there."""
+    needle = normalised(text).split()
+    errors, start, end = _best(needle, left)
+    if errors > SLIPS * len(needle):
+        return False
+    left[start:end] = [_TAKEN]
+    return True
+
+
+def _best(needle: Sequence[str], hay: Sequence[str]) -> tuple[int, int, int]:
+    """The stretch of the hay nearest to the needle: edit distance, start and end."""
+    row = [(0, start) for start in range(len(hay) + 1)]  # it may begin anywhere
     for place, word in enumerate(needle, 1):
-        above, row = row, [place]
+        above, row = row, [(place, 0)]
         for column, other in enumerate(hay, 1):
-            changed = above[column - 1] + (word != other)
-            row.append(min(changed, above[column] + 1, row[-1] + 1))
-    return min(row) <= share * len(needle)
+            changed = (above[column - 1][0] + (word != other), above[column - 1][1])
+            missed = (above[column][0] + 1, above[column][1])
+            added = (row[-1][0] + 1, row[-1][1])
+            row.append(min(changed, missed, added, key=lambda way: way[0]))
+    end = min(range(len(row)), key=lambda column: row[column][0])
+    return row[end][0], row[end][1], end

@@ -267,28 +267,114 @@ def test_every_demand_of_the_default_script_can_be_missed() -> None:
 # --- words
 
 
+START = ("I can start in four weeks.", "My notice period is two weeks.")
+"""Six words each."""
+
+
+def answer(
+    *heard: str, notes: tuple[str, ...] = START, question: str = "start", **more: Any
+) -> Run:
+    """What was heard of START, which `notes` were made of, and the log as it is in the report."""
+    given: dict[str, Any] = {
+        "script": says("start", *START),
+        "said": [check.Said("start", text) for text in notes],
+        "report": {"transcript": [spoken(question, text) for text in heard]},
+    }
+    return run(*(segment(text, 0, 1) for text in heard), **(given | more))
+
+
+WORD_RULES = (
+    check.what_was_to_be_said_was_said,
+    check.what_was_said_was_heard,
+    check.what_was_recognised_is_in_the_report,
+)
+
+
+def complaints(what: Run) -> str:
+    return "\n".join(said(rule, what) for rule in WORD_RULES).strip()
+
+
 def test_words_are_compared_over_whole_answers() -> None:
-    script = says("start", "I can start in four weeks.", "My notice period is two weeks.")
-    heard = [
-        spoken("start", "I can start in 4 weeks."),
-        spoken("start", "My notice period is two weeks."),
-        spoken("start", "No.", "typed"),
-    ]
-    good = run(script=script, report={"transcript": heard})
-    assert said(check.what_was_said_was_heard, good) == ""
+    typed = spoken("start", "No.", "typed")
+    heard = [spoken("start", "I can start in 4 weeks."), spoken("start", START[1])]
+    good = answer("I can start in 4 weeks.", START[1], report={"transcript": [*heard, typed]})
+    assert complaints(good) == ""
     assert check.word_errors(good).words == 12
 
 
 def test_a_lost_half_of_an_answer_breaks_the_run() -> None:
-    script = says("start", "I can start in four weeks.", "My notice period is two weeks.")
-    report = {"transcript": [spoken("start", "I can start in four weeks.")]}
-    assert "6 deleted" in said(check.what_was_said_was_heard, run(script=script, report=report))
+    assert "6 deleted" in complaints(answer(START[0]))
+
+
+def long_script() -> Script:
+    return built_in(PLAN).model_copy(update={"demands": ()})
+
+
+def performed(*, said_too: str = "", heard_too: str = "", unheard: str = "") -> Run:
+    """The whole built-in script, said and heard but for one sentence."""
+    script = long_script()
+    notes, transcript, segments = [], [], []
+    for key, turns in script.answers.items():
+        sentences = [step.say for turn in turns for step in turn.steps if step.say]
+        notes += [
+            check.Said(key, text) for text in sentences for _ in range(1 + (text == said_too))
+        ]
+        copies = [text for text in sentences for _ in range(1 + (text == heard_too))]
+        heard = " ".join(text for text in copies if text != unheard)
+        transcript.append(spoken(key, heard))
+        segments.append(segment(heard, 0, 1, key))
+    return run(*segments, script=script, said=notes, report={"transcript": transcript})
+
+
+SENTENCES = [step.say for step in long_script().steps() if step.say]
+
+
+def test_the_built_in_script_said_and_heard_breaks_no_rule() -> None:
+    assert complaints(performed()) == "" and len(SENTENCES) > 20
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_one_sentence_lost_or_doubled_anywhere_is_named_though_the_error_rate_allows_it(
+    sentence: str,
+) -> None:
+    lost, doubled = performed(unheard=sentence), performed(heard_too=sentence)
+    assert check.word_errors(lost).rate < check.MAX_WORD_ERROR_RATE
+    assert said(check.what_was_said_was_heard, lost).endswith(f"not heard: “{sentence}”")
+    assert said(check.what_was_said_was_heard, doubled).endswith(f"than said: “{sentence}”")
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_that_was_played_twice_or_not_at_all_is_noticed(sentence: str) -> None:
+    whole = performed()
+    rest = [one for one in whole.said if one.text != sentence]
+    for notes in (rest, performed(said_too=sentence).said):
+        changed = run(script=whole.script, said=notes)
+        assert "the script has" in said(check.what_was_to_be_said_was_said, changed)
+
+
+def test_a_model_that_asks_more_may_hear_more_than_the_script_has() -> None:
+    more = [*START, "In the end, we finished on time."]
+    assert complaints(answer(*more, notes=tuple(more), strict=False)) == ""
+
+
+def test_words_that_the_report_leaves_out_or_doubles_are_noticed() -> None:
+    for transcript in ([spoken("start", START[0])], [spoken("start", text) for text in 2 * START]):
+        bad = answer(*START, report={"transcript": transcript})
+        assert "the log has 12" in said(check.what_was_recognised_is_in_the_report, bad)
+
+
+def test_what_the_recogniser_dropped_is_not_expected_in_the_report() -> None:
+    dropped = segment("thank you", 0, 1).model_copy(update={"verdict": "dropped"})
+    good = answer(*START)
+    events = [*good.events, dropped]
+    assert complaints(run(*events, script=good.script, said=good.said, report=good.report)) == ""
 
 
 def test_words_under_another_question_are_errors_of_both() -> None:
-    script = says("start", "I can start in four weeks.")
-    report = {"transcript": [spoken("weakness", "I can start in four weeks.")]}
-    assert check.word_errors(run(script=script, report=report)).deletions == 6
+    errors = check.word_errors(answer(*START, question="weakness"))
+    assert (errors.deletions, errors.insertions) == (12, 12)
+    stray = answer(*START, report={"transcript": [spoken("", text) for text in START]})
+    assert check.word_errors(stray).insertions == 12
 
 
 def test_typed_words_must_stand_as_they_were_typed() -> None:
