@@ -61,10 +61,13 @@ def ice_settings(settings: Settings) -> IceSettings:
     turn = TurnServer(
         settings.turn_url, settings.turn_user, settings.turn_password.get_secret_value()
     )
+    stun = settings.stun
+    if stun and not stun.startswith(("stun:", "stuns:")):
+        stun = f"stun:{stun}"  # aiortc takes none without a scheme
     return IceSettings(
         media_ip=settings.media_ip or None,
         ports=PortRange(*settings.media_ports) if settings.media_ports else None,
-        stun=settings.stun or None,
+        stun=stun or None,
         turn=turn if settings.turn_url else None,
     )
 

@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from aiortc import RTCPeerConnection
 
 from agent.events import Incident
 from agent.plan import Plan
 from asr import rehearsal
+from asr.errors import HearingError
 from asr.whisper import Whisper
 from server import wiring
+from server.media import ice
 from server.settings import load
 
 MODEL = "http://127.0.0.1:8000/v1"
@@ -96,3 +99,54 @@ def test_a_report_names_what_heard_spoke_and_stood_in(plan: Plan) -> None:
     local = wiring.provenance_of(load(privacy="local"), Ears(), lambda: None)(plan, [], "hash")
     assert [one.name for one in local.models if one.role == "tts"] == [espeak]
     assert local.stand_ins == ()
+
+
+def test_by_default_no_server_is_asked_where_we_are() -> None:
+    found = wiring.ice_settings(load())
+    assert (found.stun, found.turn, found.ports, found.media_ip) == (None, None, None, None)
+    assert not ice.configuration(found).iceServers
+
+
+def test_every_media_setting_arrives() -> None:
+    found = wiring.ice_settings(
+        load(
+            media_ip="192.0.2.7",
+            media_ports="40000-40010",
+            turn_url="turn:turn.example.org:3478",
+            turn_user="viva",
+            turn_password="secret",
+        )
+    )
+    assert (found.media_ip, str(found.ports)) == ("192.0.2.7", "40000-40010")
+    assert found.turn is not None
+    turn = (found.turn.url, found.turn.username, found.turn.password)
+    assert turn == ("turn:turn.example.org:3478", "viva", "secret")
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("stun.example.org:3478", "stun:stun.example.org:3478"),
+        ("stun:stun.example.org:3478", "stun:stun.example.org:3478"),
+        ("stun.example.org", "stun:stun.example.org"),
+    ],
+)
+async def test_a_stun_server_may_be_written_without_its_scheme(written: str, asked: str) -> None:
+    found = wiring.ice_settings(load(stun=written))
+    assert found.stun == asked
+    connection = RTCPeerConnection(ice.configuration(found))
+    connection.addTransceiver("audio")  # here aiortc reads the address
+    await connection.close()
+
+
+async def test_no_proxy_carries_words_off_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    for privacy, proxied in (("local", False), ("network", True)):
+        async with wiring.model_client(load(privacy=privacy)) as client:
+            ways = client._client._mounts.values()
+            assert any(way is not None for way in ways) is proxied
+
+
+def test_a_recogniser_that_is_not_there_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(HearingError, match="viva models fetch"):
+        wiring.load_recogniser(load(data_dir=tmp_path, asr_device="cpu"))
