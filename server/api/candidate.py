@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from agent.events import ConsentRecorded, Disclosed, Event
 from agent.plan import Plan
-from server.api.errors import ApiError
+from server.api.errors import ApiError, refusals
 from server.api.limits import MAX_SDP
 from server.api.models import (
     CallInfo,
@@ -21,7 +21,10 @@ from server.api.parts import Mine, Parts, WithParts
 from server.api.transcripts import transcript
 from server.store import InterviewRecord
 
-router = APIRouter(prefix="/api/call", tags=["candidate"])
+router = APIRouter(
+    prefix="/api/call", tags=["candidate"], responses=refusals(401, 410, 429, 500, 503)
+)
+WITH_BODY = refusals(400, 409, 413, 422)
 
 
 @router.get("")
@@ -31,7 +34,7 @@ async def read_call(mine: Mine, parts: WithParts) -> CallInfo:
     return _info(mine, plan, await _events(parts, mine), parts)
 
 
-@router.post("/consent")
+@router.post("/consent", responses=WITH_BODY)
 async def give_consent(given: ConsentGiven, mine: Mine, parts: WithParts) -> CallInfo:
     """Record the candidate's answer, and that the disclosure was on the page. Saying the same again
     changes nothing; a change of mind is possible until the call begins."""
@@ -53,7 +56,7 @@ async def give_consent(given: ConsentGiven, mine: Mine, parts: WithParts) -> Cal
     return _info(now, plan, [*events, *new], parts)
 
 
-@router.post("/offer", responses={503: {"description": "All places are taken: wait"}})
+@router.post("/offer", responses={**WITH_BODY, **refusals(507)})
 async def offer(given: Offer, mine: Mine, parts: WithParts) -> OfferAnswer:
     """Join by WebRTC, or rejoin: a new offer replaces the connection before it."""
     if len(given.sdp) > MAX_SDP:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from server.api.models import Refusal
 from server.api.ports import BadOffer, Busy, NotConsented, NotLive, Over
 from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
 from server.media.errors import PortsExhausted
@@ -27,6 +28,27 @@ CODES = {
     405: "method_not_allowed",
     413: "too_large",
 }
+
+
+WHY = {
+    400: "The body is not JSON, or the offer no offer.",
+    401: "No invite or API key, or an unknown one.",
+    404: "There is no such thing.",
+    409: "It does not fit what the interview has come to.",
+    410: "The invite has expired or was withdrawn, or the interview was erased.",
+    413: "The body is too large.",
+    422: "The request is malformed; `problems` lists where.",
+    429: "Too many wrong invites or keys from this address; wait.",
+    500: "A defect of the server.",
+    503: "All places are taken, or the store is out of reach; wait.",
+    507: "The disk is full.",
+}
+"""What each status says; docs/api.md has the codes."""
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How OpenAPI describes these."""
+    return {status: {"model": Refusal, "description": WHY[status]} for status in statuses}
 
 
 class ApiError(Exception):

@@ -44,6 +44,17 @@ def as_seen(text: str) -> str:
     return text.replace("\r\n", "\n").translate(_UNSEEN)
 
 
+class Refusal(_Answered):
+    """Why a request was not granted."""
+
+    code: str
+    """For programs; docs/api.md lists them."""
+    text: str
+    """For people."""
+    retry_after_s: int | None = None
+    """Where waiting helps."""
+
+
 # --- the candidate ------------------------------------------------------------------------------
 class Notice(_Answered):
     code: str

@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, Response
 from agent import planfile
 from agent.plan import Plan
 from server import stand_ins
-from server.api.errors import ApiError
+from server.api.errors import ApiError, refusals
 from server.api.models import (
     EventAnswer,
     EventList,
@@ -34,14 +34,22 @@ from server.api.transcripts import transcript
 from server.store import Status, UnknownPlan
 
 logger = logging.getLogger(__name__)
-router = APIRouter(prefix="/api/interviews", tags=["operator"], dependencies=[Depends(operator)])
+router = APIRouter(
+    prefix="/api/interviews",
+    tags=["operator"],
+    dependencies=[Depends(operator)],
+    # FastAPI describes a 422 of its own form for every route with a parameter.
+    responses=refusals(401, 422, 429, 500, 503),
+)
+UNKNOWN = refusals(404)
+UNREADABLE = refusals(404, 410)
 DAY_S = 86_400
 MOST = 2**53
 """The largest number that JSON and every database hold."""
 AUDIO_TYPES = {".ogg": "audio/ogg", ".wav": "audio/wav"}
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=refusals(400, 404, 413, 507))
 async def create_interview(new: NewInterview, parts: WithParts) -> InterviewCreatedAnswer:
     """Make an interview and the first invite to it."""
     await parts.check_space()
@@ -68,7 +76,7 @@ async def list_interviews(
     return InterviewList(total=total, interviews=[InterviewAnswer.of(one) for one in found])
 
 
-@router.get("/{interview_id}")
+@router.get("/{interview_id}", responses=UNKNOWN)
 async def read_interview(interview_id: str, parts: WithParts) -> InterviewDetail:
     record = await parts.store.interview(interview_id)
     report = await parts.store.report(interview_id)
@@ -84,7 +92,7 @@ async def read_interview(interview_id: str, parts: WithParts) -> InterviewDetail
     )
 
 
-@router.get("/{interview_id}/report", response_class=Response)
+@router.get("/{interview_id}/report", response_class=Response, responses=UNKNOWN)
 async def read_report(
     interview_id: str,
     parts: WithParts,
@@ -100,7 +108,7 @@ async def read_report(
     return Response(report.json, media_type="application/json")
 
 
-@router.post("/{interview_id}/report", status_code=202)
+@router.post("/{interview_id}/report", status_code=202, responses=refusals(404, 409, 410))
 async def grade_again(interview_id: str, parts: WithParts) -> ReportQueued:
     """Ask for a new revision of the report; earlier ones stay."""
     if (await parts.store.interview(interview_id)).status != "ended":
@@ -108,12 +116,12 @@ async def grade_again(interview_id: str, parts: WithParts) -> ReportQueued:
     return ReportQueued(revision=await parts.store.enqueue_report(interview_id))
 
 
-@router.get("/{interview_id}/transcript")
+@router.get("/{interview_id}/transcript", responses=UNREADABLE)
 async def read_transcript(interview_id: str, parts: WithParts) -> TranscriptAnswer:
     return await transcript(parts.store, interview_id)
 
 
-@router.get("/{interview_id}/audio", response_class=FileResponse)
+@router.get("/{interview_id}/audio", response_class=FileResponse, responses=refusals(404, 507))
 async def read_audio(interview_id: str, parts: WithParts) -> FileResponse:
     """The recording: the candidate on the left, the interviewer on the right."""
     await parts.store.interview(interview_id)
@@ -130,7 +138,7 @@ async def read_audio(interview_id: str, parts: WithParts) -> FileResponse:
     return FileResponse(file, media_type=kind, filename=f"interview-{safe}{file.suffix}")
 
 
-@router.get("/{interview_id}/events")
+@router.get("/{interview_id}/events", responses=UNREADABLE)
 async def read_events(
     interview_id: str, parts: WithParts, after: Annotated[int, Query(ge=0, le=MOST)] = 0
 ) -> EventList:
@@ -150,13 +158,13 @@ async def read_events(
     )
 
 
-@router.post("/{interview_id}/invites", status_code=201)
+@router.post("/{interview_id}/invites", status_code=201, responses=UNREADABLE)
 async def invite_again(interview_id: str, parts: WithParts) -> InviteIssued:
     """One more invite to the same interview, for a link that was lost or has expired."""
     return await _issue(parts, interview_id, None)
 
 
-@router.post("/{interview_id}/revoke")
+@router.post("/{interview_id}/revoke", responses=UNKNOWN)
 async def revoke(interview_id: str, parts: WithParts) -> Revoked:
     """Take back every invite; a call that goes on ends at once, and what was said is kept."""
     count = await parts.invites.revoke(interview_id)
@@ -164,7 +172,7 @@ async def revoke(interview_id: str, parts: WithParts) -> Revoked:
     return Revoked(revoked=count)
 
 
-@router.delete("/{interview_id}", status_code=204, response_class=Response)
+@router.delete("/{interview_id}", status_code=204, response_class=Response, responses=UNKNOWN)
 async def erase(interview_id: str, parts: WithParts) -> Response:
     """Erase every word, the report and the audio. The log's skeleton stays: what happened when, no
     words.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,8 +100,20 @@ def app(store: Store, host: FakeHost, settings: Settings) -> FastAPI:
 async def web(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client without any rights."""
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://viva") as client:
+    hooks = {"response": [functools.partial(is_described, app)]}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://viva", event_hooks=hooks
+    ) as client:
         yield client
+
+
+async def is_described(app: FastAPI, answer: httpx.Response) -> None:
+    """Whatever a test asks, OpenAPI says that this route may answer so."""
+    asked = answer.request
+    for path, operations in app.openapi()["paths"].items():
+        described = operations.get(asked.method.lower())
+        if described and re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), asked.url.path):
+            assert str(answer.status_code) in described["responses"], (asked.method, path, answer)
 
 
 @pytest.fixture

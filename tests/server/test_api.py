@@ -30,12 +30,14 @@ from agent.events import (
     TurnSettled,
 )
 from agent.plan import Plan
+from server.api.errors import CODES
 from server.app import create_app
 from server.invites import Guesses
 from server.recordings import FolderRecordings
 from server.settings import Settings
 from server.store import Store
 
+ROOT = Path(__file__).parents[2]
 FIELDS = st.sampled_from(
     ["interview", "recording", "version", "sdp", "type", "plan", "plan_hash", "candidate_name"]
 ) | st.text(max_size=5)
@@ -235,6 +237,27 @@ def test_every_route_has_an_owner(app: FastAPI) -> None:
         for operation in operations.values()
     }
     assert tags == {("candidate",), ("operator",), ("server",)}
+
+
+def test_refusals_are_described_in_one_form_and_are_those_of_the_documentation(
+    app: FastAPI,
+) -> None:
+    forms: dict[str, set[str]] = {}
+    for path, operations in app.openapi()["paths"].items():
+        for operation in operations.values() if path != "/healthz" else ():
+            for status, described in operation["responses"].items():
+                if status >= "400":
+                    form = described["content"]["application/json"]["schema"]["$ref"]
+                    forms.setdefault(status, set()).add(form.rpartition("/")[2])
+    assert set(map(tuple, forms.values())) == {("Refusal",)}
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert set(forms) == set(re.findall(r"^\| (\d{3}) \|", text, re.M))
+    codes = set(re.findall(r"`(\w+)`", text))
+    source = "".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "server" / "api").glob("*.py")
+    )
+    used = set(re.findall(r'ApiError\(\s*\d{3},\s*"(\w+)"', source)) | set(CODES.values())
+    assert used <= codes
 
 
 async def test_what_a_candidate_sees_holds_nothing_of_the_questions(
