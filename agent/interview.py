@@ -144,6 +144,12 @@ class Interview:
         return self._join(heard.segment.text for heard in self._state.hearing)
 
     @property
+    def heard_span(self) -> tuple[float, float] | None:
+        """From when to when the open turn was spoken so far, over rejoins; None if nothing was."""
+        segments = [heard.segment for heard in self._state.hearing]
+        return (segments[0].t0, segments[-1].t1) if segments else None
+
+    @property
     def settled(self) -> TurnSettled | None:
         """The last settled turn, if no reply to it has sounded yet: it needs a decision."""
         undecided = self._state.undecided

@@ -36,14 +36,11 @@ class CandidateTurns:
         self._interview = journal.interview
         self._ids = ids
         self._clock = clock
-        self._began: float | None = None
         self.speaking_since: float | None = None
         """When the candidate began the turn that is open, by voice activity."""
 
     def heard(self, heard: Heard) -> None:
         """A segment is recognised, or an answer was typed: it gets its id and its turn."""
-        if self._began is None:
-            self._began = heard.t0
         self._journal.add(
             SegmentHeard(
                 at=self._clock(),
@@ -67,12 +64,13 @@ class CandidateTurns:
     def settled(self, source: Source, delay: float | None = None) -> TurnSettled:
         """The open turn as it would be settled now."""
         now = self._clock()
+        t0, t1 = self._interview.heard_span or (now, now)
         return TurnSettled(
             at=now,
             turn_id=self._interview.turn_id,
             text=self._interview.heard_text,
-            t0=self._began or now,
-            t1=now,
+            t0=t0,
+            t1=t1,
             source=source,
             end_of_turn_delay=delay,
         )
@@ -80,7 +78,6 @@ class CandidateTurns:
     def settle(self, source: Source, delay: float | None = None) -> None:
         """Write that the open turn is over."""
         self._journal.add(self.settled(source, delay))
-        self._began = None
         self.speaking_since = None
 
     def basis(self) -> tuple[str, str]:

@@ -174,10 +174,14 @@ class Call:
     def presses(self, request: Any) -> None:
         self.apply(RequestMade(at=self.at, request=request))
 
+    @property
+    def last_reply(self) -> str:
+        return f"r{self._replies}"
+
     def say(self, reply: Reply, turn_id: str | None = None, *, sounding: int = 99) -> list[str]:
         """`sounding` parts of the reply sound, the acknowledgement included; what was heard."""
         self._replies += 1
-        reply_id = f"r{self._replies}"
+        reply_id = self.last_reply
         heard: list[str] = []
         if reply.move is not None and (sounding or not (reply.acknowledgement or reply.lines)):
             self.apply(

@@ -884,9 +884,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(
         question=st.sampled_from(["weather", "deep", "nice", "team", "start", "yours", "x"]),
         text=st.sampled_from(["What about {}?", "Tell me of {}."]),
-        reply_id=st.sampled_from(["r1", "r2", "forged"]),
+        spoken=st.booleans(),
     )
-    def question_out_of_order(self, question: str, text: str, reply_id: str) -> None:
+    def question_out_of_order(self, question: str, text: str, spoken: bool) -> None:
+        # In a reply that was already said, or in one that nobody made; never one yet to come.
+        reply_id = self.call.last_reply if spoken else f"q{self.interview.rev}"
         wording = text.format(question)
         facts: dict[str, Any] = {"at": self.call.at, "reply_id": reply_id, "question_id": question}
         self.unchanged_if_refused(QuestionAsked(wording=wording, **facts))

@@ -42,7 +42,7 @@ def test_a_turn_begins_with_its_first_segment(call: Call) -> None:
     bench.turns.settle("spoken", 0.7)
     settled = bench.log[-1]
     assert isinstance(settled, TurnSettled)
-    assert (settled.text, settled.t0, settled.t1) == ("I used Python.", first, bench.at)
+    assert (settled.text, settled.t0, settled.t1) == ("I used Python.", first, second + 1)
     bench.turns.typed("And Java.")
     typed = bench.log[-1]
     assert isinstance(typed, SegmentHeard)
