@@ -25,6 +25,7 @@ from rich.console import Console
 import prompts
 from agent import planfile
 from agent.plan import Language, Plan
+from server.hosts import of_url
 from server.rehearsal import answers, check, evidence, figures, model
 from server.rehearsal.candidate import Candidate
 from server.rehearsal.candidates import built_in
@@ -172,6 +173,8 @@ def settings(folder: Path, key: str, model_url: str, model_name: str) -> dict[st
         "VIVA_DATA_DIR": str(folder),
         "VIVA_API_KEY": key,
         "VIVA_PRIVACY": "local",
+        # A model elsewhere was named by whoever rehearses; nothing else may leave the machine.
+        "VIVA_TRUSTED_HOSTS": of_url(model_url),
         "VIVA_MODEL_URL": model_url,
         "VIVA_MODEL": model_name,
         "VIVA_ASR_MODEL": "rehearsal",
