@@ -6,6 +6,9 @@ A caller keeps what the bus said and reads the event log; it knows nothing of th
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -258,3 +261,24 @@ async def until(
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(why() or "it did not come to pass in time") from None
+
+
+def census(host: CallHost) -> Counter[str]:
+    """What there is of each kind. The store's readers come and stay, as their pool likes, each
+    with its connection to the database; so do the interpreter's own threads."""
+    tasks = [f"task {task.get_coro().__qualname__}" for task in asyncio.all_tasks(host._loop)]
+    names = [thread.name for thread in threading.enumerate()]
+    threads = [f"thread {n}" for n in names if not n.startswith(("asyncio_", "store-reader"))]
+    links = [_opened(number) for number in os.listdir("/proc/self/fd")]
+    files = [f"file {link.split(':')[0]}" for link in links if "sqlite" not in link and link]
+    kept = [
+        f"kept {name}" for name in ("locks", "calls", "tasks") for _ in getattr(host, f"_{name}")
+    ]
+    return Counter([*tasks, *threads, *files, *kept])
+
+
+def _opened(number: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{number}")
+    except OSError:  # the listing's own, closed by now
+        return ""

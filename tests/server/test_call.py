@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import threading
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from live_calls import (
     SUCCESS,
     Caller,
     Exchange,
+    census,
     exchange,
     until,
 )
@@ -457,22 +457,6 @@ async def test_twenty_joins_and_drops_leave_no_task_thread_socket_or_memory(at: 
         after, grown = census(at.host), resident_mb() - memory
     assert after <= before, after - before
     assert grown < 60, f"{grown:.0f} MB more after 20 joins"
-
-
-def census(host: CallHost) -> Counter[str]:
-    """What there is of each kind; threads of a pool come and stay, as the pool likes."""
-    tasks = [f"task {task.get_coro().__qualname__}" for task in asyncio.all_tasks(host._loop)]
-    names = [thread.name for thread in threading.enumerate()]
-    threads = [f"thread {n}" for n in names if not n.startswith(("asyncio_", "store-reader"))]
-    files = [_kind(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
-    return Counter([*tasks, *threads, *files])
-
-
-def _kind(link: str) -> str:
-    try:
-        return os.readlink(link).split(":")[0]
-    except OSError:
-        return "gone"
 
 
 async def gone(host: CallHost, *owners: str) -> None:

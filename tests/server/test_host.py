@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections import Counter
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_calls import Caller, Exchange, exchange, until
+from live_calls import Caller, Exchange, census, exchange, until
 from written_calls import NoEars
 
 from agent.events import (
@@ -404,15 +403,6 @@ async def test_twenty_joins_and_drops_leave_no_task_thread_or_file(
         await settled(at.host)
         after = census(at.host)
     assert after <= before, after - before
-
-
-def census(host: CallHost) -> Counter[str]:
-    """What a host has of each kind; the interpreter's own pools of threads do not count."""
-    tasks = [f"task {task.get_coro().__qualname__}" for task in asyncio.all_tasks(host._loop)]
-    threads = [f"thread {t.name}" for t in threading.enumerate() if "asyncio_" not in t.name]
-    files = ["file" for _ in os.listdir("/proc/self/fd")]
-    kept = [f"kept {name}" for name in ("lock", "call") for _ in getattr(host, f"_{name}s")]
-    return Counter([*tasks, *threads, *files, *kept])
 
 
 async def settled(host: CallHost) -> None:
