@@ -174,7 +174,7 @@ def settings(folder: Path, key: str, model_url: str, model_name: str) -> dict[st
         "VIVA_API_KEY": key,
         "VIVA_PRIVACY": "local",
         # A model elsewhere was named by whoever rehearses; nothing else may leave the machine.
-        "VIVA_TRUSTED_HOSTS": of_url(model_url),
+        "VIVA_TRUSTED_HOSTS": ",".join(of_url(model_url)),
         "VIVA_MODEL_URL": model_url,
         "VIVA_MODEL": model_name,
         "VIVA_ASR_MODEL": "rehearsal",
