@@ -43,7 +43,8 @@ from server.rehearsal.voicebox import Voicebox
 DECISION_S = 3.0
 """Longer than the silence that ends a turn: a shorter decision is made before the turn is over."""
 GRADING_S = 1.0
-"""For one question's grading."""
+"""For one question's grading; the last one's is held up, so that there is a grading to be hit: the
+others are graded while the interview goes on."""
 PASSES: dict[Moment, float] = {"agent_speaks": 0.6, "candidate_speaks": 0.6, "deciding": 0.3}
 """The share of moments that are let pass, so that kills do not all come at the first ones."""
 REPORT_WITHIN_S = 90.0
@@ -158,6 +159,23 @@ class Killer:
         self._settled, self._armed = False, None
 
 
+class Held:
+    """Holds the grader's answers from the last question on until the grading was killed."""
+
+    def __init__(self, last_question: str) -> None:
+        self._last_question = last_question
+        self._watched: tuple[Floor, Killer] | None = None
+
+    def watch(self, floor: Floor, killer: Killer) -> None:
+        self._watched = floor, killer
+
+    def held(self) -> bool:
+        if self._watched is None:
+            return False
+        floor, killer = self._watched
+        return floor.question_id == self._last_question and killer.left["grading"] > 0
+
+
 def talkative(plan: Plan, seed: int) -> Script:
     """The built-in candidate without its own mischief: the kills are enough."""
     script = built_in(plan, seed)
@@ -181,7 +199,10 @@ async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = No
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         decides = stack.enter_context(model.serving(faults.NONE, delay_s=DECISION_S))
-        grades = stack.enter_context(model.serving(faults.NONE, delay_s=GRADING_S))
+        grading = Held([*plan.questions()][-1].id)
+        grades = stack.enter_context(
+            model.serving(faults.NONE, delay_s=GRADING_S, held=grading.held)
+        )
         key = secrets.token_urlsafe(24)
         chosen = settings(folder, key, decides, model.NAME) | {"VIVA_GRADER_URL": grades}
         server = ServerProcess(chosen, free_port(), folder / "server.log")
@@ -206,6 +227,7 @@ async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = No
                 on_message=killer.feed,
             )
             killer.watch(candidate)
+            grading.watch(candidate.floor, killer)
             await _held(candidate, killer)
         await killer.afterwards()
         report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)

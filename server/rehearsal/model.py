@@ -13,7 +13,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,8 @@ from server.rehearsal.faults import REHEARSAL, Faults, Misbehaviour
 NAME = stand_ins.MODEL
 STALL_S = 60.0
 """How long a stall lasts, if the client does not give up before."""
+HELD_S = 0.05
+"""How often it is asked whether an answer is still held."""
 PIECE = 12
 """Characters of arguments in one chunk."""
 
@@ -190,8 +192,15 @@ async def _events(body: Json, said: Answer) -> AsyncIterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def create_app(faults: Faults = REHEARSAL, *, seed: int = 0, delay_s: float = 0.0) -> Starlette:
-    """The stand-in as an ASGI application; every answer begins after `delay_s`."""
+def create_app(
+    faults: Faults = REHEARSAL,
+    *,
+    seed: int = 0,
+    delay_s: float = 0.0,
+    held: Callable[[], bool] = lambda: False,
+) -> Starlette:
+    """The stand-in as an ASGI application; every answer begins after `delay_s`, and not while it is
+    `held`."""
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": NAME, "object": "model"}]})
@@ -202,6 +211,8 @@ def create_app(faults: Faults = REHEARSAL, *, seed: int = 0, delay_s: float = 0.
     async def completions(request: Request) -> Response:
         body = await request.json()
         await asyncio.sleep(delay_s)
+        while held():  # noqa: ASYNC110 — whoever holds it is in another thread
+            await asyncio.sleep(HELD_S)
         said = answer(body, faults, seed)
         if said.misbehaviour == "error":
             return JSONResponse({"error": {"message": "a scripted failure"}}, status_code=500)
@@ -224,10 +235,15 @@ def create_app(faults: Faults = REHEARSAL, *, seed: int = 0, delay_s: float = 0.
 
 @contextmanager
 def serving(
-    faults: Faults = REHEARSAL, *, seed: int = 0, port: int = 0, delay_s: float = 0.0
+    faults: Faults = REHEARSAL,
+    *,
+    seed: int = 0,
+    port: int = 0,
+    delay_s: float = 0.0,
+    held: Callable[[], bool] = lambda: False,
 ) -> Iterator[str]:
     """Serves on loopback from a thread of its own; gives the base URL."""
-    app = create_app(faults, seed=seed, delay_s=delay_s)
+    app = create_app(faults, seed=seed, delay_s=delay_s, held=held)
     config = uvicorn.Config(app, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", port))

@@ -1,12 +1,17 @@
 import json
+import random
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import pytest
 from rich.console import Console
 
 from server.rehearsal import faults, kills, model
-from server.rehearsal.survival import MOMENTS
+from server.rehearsal.floor import Floor
+from server.rehearsal.processes import ServerProcess
+from server.rehearsal.run import shipped_plan
+from server.rehearsal.survival import MOMENTS, Kill, Losses
 
 
 def test_sixty_kills_are_at_least_ten_of_each_moment() -> None:
@@ -37,7 +42,42 @@ async def _survives(count: int) -> None:
     held = await kills.series(count, 0, Console())
     print(json.dumps(kills.figures(held)))
     assert kills.failed(held) == []
-    assert kills.figures(held)["kills"] == count
+    figures = kills.figures(held)
+    assert figures["kills"] == figures["at_their_moment"] == count
+
+
+async def test_the_stand_in_answers_when_it_is_no_longer_held() -> None:
+    asked = {"messages": [{"role": "user", "content": "hello"}]}
+    held = [True]
+    with model.serving(faults.NONE, held=lambda: held[0]) as url:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=0.5) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/chat/completions", json=asked)
+            held[0] = False
+            assert (await client.post("/chat/completions", json=asked)).status_code == 200
+
+
+def test_the_last_grading_is_held_until_it_was_killed() -> None:
+    plan = shipped_plan("rehearsal_en.yaml")
+    floor, questions = Floor(plan), list(plan.questions())
+    server = ServerProcess({}, 1, Path("server.log"))
+    killer = kills.Killer(server, ["grading"], random.Random(0))
+    grading = kills.Held(questions[-1].id)
+    assert not grading.held()
+    grading.watch(floor, killer)
+    floor.question_id = questions[-2].id
+    assert not grading.held()
+    floor.question_id = questions[-1].id
+    assert grading.held()
+    killer.left["grading"] -= 1
+    assert not grading.held()
+
+
+def test_a_kill_that_missed_its_moment_is_told_and_not_counted() -> None:
+    early, late = Kill("grading", 10.0, 3.0), Kill("grading", 20.0, 3.0)
+    lost = Losses(0, (), 0, (), ())
+    told = kills.figures([kills.Survived((early, late), (early,), 2, lost, (), 0, 9.0)])
+    assert told["at_their_moment"] == 1 and told["missed_their_moment"] == {"grading": 1}
 
 
 async def test_the_stand_in_takes_the_time_it_is_given() -> None:
