@@ -131,5 +131,4 @@ async def test_sound_has_the_time_at_which_it_was_sent() -> None:
     for packet in opus_packets(5):
         receiver.add(packet)  # five packets in a burst: the last was sent just now
     receiver.close()
-    assert np.allclose(np.diff(ears.times), 0.02, atol=1e-6) or ears.times[0] <= begin + 0.01
-    assert ears.times[-1] - begin < 0.02
+    assert begin <= ears.times[-1] <= asyncio.get_running_loop().time()
