@@ -369,7 +369,8 @@ async def series(
     for number, moments in enumerate(deal(kills), 1):
         folder = keep / str(number) if keep else None
         found.append(await interview(moments, seed + number, folder))
-        console.print(f"interview {number}: {json.dumps(figures(found[-1:]))}", markup=False)
+        told = json.dumps(figures(found[-1:]))
+        console.print(f"interview {number}: {told}", markup=False, soft_wrap=True)
     return found
 
 
