@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from agent.transcript import Utterance, transcript_of
-
 from agent import events as ev
 from agent import moves
 from agent.plan import Plan
+from agent.transcript import Utterance, transcript_of
 
 START = 1_760_000_000.0
 ANCHORS = [{"band": band, "behaviour": f"Level {band}."} for band in range(1, 6)]
