@@ -37,7 +37,7 @@ from server.settings import Settings
 from server.store import Store, sqlite_url
 from server.wiring import model_client, provenance_of
 
-WITHIN_S = 20.0
+WITHIN_S = 40.0
 Message = dict[str, Any]
 
 

@@ -257,7 +257,7 @@ async def test_a_truncated_call_is_refused_and_the_machine_goes_on(
     turn = await decided(opened(plan), tiny(client, max_tokens=3))
     assert turn.reply.scripted == "illegal_move"
     assert [type(finding) for finding in turn.findings] == [MoveRefused, MoveRefused]
-    assert "length" in turn.findings[0].reason
+    assert turn.findings[0].reason == "cut_off"
 
 
 async def test_an_unknown_model_and_too_long_a_prompt_are_errors_with_a_status(
