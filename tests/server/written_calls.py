@@ -38,6 +38,7 @@ from server.store import Store, sqlite_url
 from server.wiring import model_client, provenance_of
 
 WITHIN_S = 40.0
+"""A connection that is never made is given up after 20 s (`server.media.peer.CONNECT_S`)."""
 Message = dict[str, Any]
 
 
