@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from agent.moves import Move
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Stored with each event; grows when an older Viva could no longer read what is written."""
 
 LineKind = Literal[
@@ -51,6 +51,8 @@ EndReason = Literal[
     "abandoned",  # the candidate did not come back
     "technical_failure",
 ]
+Suggestion = Literal["strong_yes", "yes", "no", "definitely_no", "no_decision"]
+"""What can be decided about a candidate; only people decide."""
 Scripted = Literal["model_unavailable", "model_stalled", "illegal_move", "silence", "time_limit"]
 """Why code, and not the model, chose a move."""
 
@@ -248,6 +250,25 @@ class InterviewEnded(_Event):
     reason: EndReason
 
 
+class AnswerCorrected(_Event):
+    """After the call the candidate wrote beside an utterance what they had said. What was heard
+    stays as it is, and is what was graded; the last correction of an utterance stands."""
+
+    type: Literal["answer_corrected"] = "answer_corrected"
+    utterance_id: str
+    text: str
+    """Empty: the correction is taken back."""
+
+
+class DecisionRecorded(_Event):
+    """A person decided; the last decision stands."""
+
+    type: Literal["decision_recorded"] = "decision_recorded"
+    value: Suggestion
+    by: str
+    reason: str
+
+
 Event = Annotated[
     InterviewCreated
     | Disclosed
@@ -266,7 +287,9 @@ Event = Annotated[
     | LineSpoken
     | Incident
     | AudioMeasured
-    | InterviewEnded,
+    | InterviewEnded
+    | AnswerCorrected
+    | DecisionRecorded,
     Field(discriminator="type"),
 ]
 

@@ -38,8 +38,11 @@ AFTER_THE_END = (
     "line_spoken",
     "incident",
     "audio_measured",
+    "answer_corrected",
+    "decision_recorded",
 )
-"""What may still come in when the interview has ended: words under way, and counts."""
+"""What may still come in when the interview has ended: words under way, counts, and what people
+add to it."""
 
 KEPT = ("ok", "low_confidence")
 """Verdicts of segments that belong to the answer."""

@@ -129,6 +129,7 @@ class Interviewer(Agent):
             audio.on("playback_finished", self._playback_finished)
         else:
             session.output.transcription = WrittenOutput(self)
+            self._watch.written = True
 
     async def on_enter(self) -> None:
         """Open the interview, or after a rejoin go on where it stood."""
@@ -196,6 +197,10 @@ class Interviewer(Agent):
         self._turns.typed(text)
         self._observer.caption("candidate", text, final=True, utterance_id=self.interview.turn_id)
         await self._settle_and_reply("typed")
+
+    def typing(self) -> None:
+        """An answer is being written: as good as a voice against the silence ladder."""
+        self._watch.activity()
 
     async def request(self, request: RequestMade) -> None:
         """A button: as good as clear words, and a turn of its own."""

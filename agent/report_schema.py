@@ -19,7 +19,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent.events import EndReason
+from agent.events import EndReason, Suggestion
 from agent.grades import Tally
 from agent.plan import DIMENSIONS, Dimension, Language
 from agent.scoring import Verdict
@@ -31,7 +31,6 @@ Status = Literal[
 UNSCORED: tuple[Status, ...] = ("scoring_failed", "declined_ai", "withdrawn")
 AnswerState = Literal["answered", "partly", "declined", "not_asked", "not_scorable"]
 RequirementStatus = Literal["met", "partly", "not_met", "not_probed", "unclear"]
-Suggestion = Literal["strong_yes", "yes", "no", "definitely_no", "no_decision"]
 Score = Annotated[int, Field(ge=1, le=10)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -144,6 +143,8 @@ class Utterance(_Part):
     source: Literal["spoken", "typed"] = "spoken"
     confidence: Share | None = None
     interrupted: bool = False
+    correction: str | None = None
+    """What the candidate wrote beside it after the call; it was not graded."""
 
 
 class RequirementResult(_Part):
@@ -405,6 +406,8 @@ class Overall(_Part):
 
 
 class HumanDecision(_Part):
+    """The last decision that a person recorded; code never fills it in."""
+
     value: Suggestion
     by: str
     at: datetime

@@ -59,6 +59,9 @@ class Watch:
         self._patience = Patience(interview.plan.policy.silence_ladder_s)
         self._quiet_since = clock()
         self._recoveries = 0
+        self.written = False
+        """By text the open question stands on the page: no silence is owed a word, and nobody is
+        hurried on while they write."""
         self.closing_cut_at: float | None = None
         """When the closing line was interrupted; None while it was not."""
 
@@ -99,6 +102,8 @@ class Watch:
             self._begin_again(now)
         elif interview.pending is not None:
             self._floor.say_reply(interview.pending_reply(now))
+        elif self.written and interview.open_question is not None:
+            return
         elif (step := self._patience.due(now, interview.think_time())) is not None:
             reply = interview.silence(step, now)
             if reply is not None:

@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.staticfiles import StaticFiles
 
+import web
 from server.api import candidate, errors, operator, socket, status
 from server.api.keys import OperatorKey
 from server.api.limits import MAX_FRAME, BodyLimit, SecurityHeaders
 from server.api.parts import Parts, free_bytes
 from server.api.ports import Host, Recordings
 from server.invites import Invites
+from server.pages import refusals
 from server.settings import Settings
 from server.store import Store
 from server.version import code_version
@@ -60,12 +64,18 @@ def create_app(
         clock=clock,
     )
     app.state.sockets = socket.Sockets()
-    errors.install(app)
+    errors.install(app, _refused)
     for router in (status.router, candidate.router, socket.router, operator.router):
         app.include_router(router)
+    app.mount(f"/static/{web.digest()}", StaticFiles(directory=web.STATIC), name="static")
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders, https=settings.base_url.startswith("https:"))
     return app
+
+
+def _refused(request: Request, error: errors.ApiError) -> Response:
+    answer = refusals.page if refusals.is_page(request) else errors.as_json
+    return answer(request, error)
 
 
 class WebServer(uvicorn.Server):

@@ -256,6 +256,9 @@ class Call:
     async def typed(self, text: str) -> None:
         await self._interviewer.typed(text)
 
+    def typing(self) -> None:
+        self._interviewer.typing()
+
     async def request(self, request: RequestMade) -> None:
         await self._interviewer.request(request)
 
@@ -370,11 +373,13 @@ class Call:
         """Where the interview stands, for the candidate's page."""
         question, questions = self.interview.progress()
         stage = self.interview.stage
+        now = "paused" if self._state == "listening" and self.interview.paused else self._state
         self._publish(
             {
                 "type": "state",
-                "state": state or self._state,
+                "state": state or now,
                 "stage": stage.title if stage is not None else "",
+                "practice": stage is not None and stage.kind == "practice",
                 "question": question,
                 "questions": questions,
                 "time_left_s": round(self.interview.time_left(self._clock())),

@@ -123,6 +123,10 @@ class CallHost:
         """A typed answer. Raises `NotLive`."""
         await self._on_call_loop(self._typed(interview_id, text))
 
+    async def typing(self, interview_id: str) -> None:
+        """A typed answer is being written. Raises `NotLive`."""
+        await self._on_call_loop(self._typing(interview_id))
+
     async def request(self, interview_id: str, request: str) -> None:
         """A button. Raises `NotLive`."""
         await self._on_call_loop(self._request(interview_id, request))
@@ -263,6 +267,9 @@ class CallHost:
 
     async def _typed(self, interview_id: str, text: str) -> None:
         await self._live(interview_id).typed(text)
+
+    async def _typing(self, interview_id: str) -> None:
+        self._live(interview_id).typing()
 
     async def _request(self, interview_id: str, request: str) -> None:
         call = self._live(interview_id)

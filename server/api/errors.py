@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from server.api.models import Refusal
@@ -125,13 +126,20 @@ def _invite(error: InviteError) -> ApiError:
     )
 
 
-def answer(error: ApiError) -> JSONResponse:
+def headers_of(error: ApiError) -> dict[str, str]:
     headers = {}
     if retry := error.more.get("retry_after_s"):
         headers["Retry-After"] = str(retry)
     if error.http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error.body, error.http_status, headers)
+    return headers
+
+
+Answer = Callable[[Request, ApiError], Response]
+
+
+def as_json(request: Request, error: ApiError) -> Response:
+    return JSONResponse(error.body, error.http_status, headers_of(error))
 
 
 HANDLED = (
@@ -149,18 +157,20 @@ HANDLED = (
 )
 
 
-def install(app: FastAPI) -> None:
-    async def refuse(request: Request, error: Exception) -> JSONResponse:
-        return answer(of(error))
+def install(app: FastAPI, answer: Answer = as_json) -> None:
+    """Every error is answered in one form, which `answer` gives it."""
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
+    async def refuse(request: Request, error: Exception) -> Response:
+        return answer(request, of(error))
+
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = CODES.get(error.status_code, "refused")
         # FastAPI's own words for a body say neither what it read nor what it wanted.
         text = NOT_JSON if error.status_code == 400 else str(error.detail)
-        return answer(ApiError(error.status_code, code, text))
+        return answer(request, ApiError(error.status_code, code, text))
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         # What was sent is not echoed: it may be long, or somebody's secret.
         problems = [
@@ -169,14 +179,14 @@ def install(app: FastAPI) -> None:
         ]
         first = problems[0]
         text = f"{first['where']}: {first['text']}"
-        return answer(ApiError(422, "invalid", text, problems=problems))
+        return answer(request, ApiError(422, "invalid", text, problems=problems))
 
-    async def failed(request: Request, error: Exception) -> JSONResponse:
+    async def failed(request: Request, error: Exception) -> Response:
         # A defect of ours; uvicorn logs the traceback.
         text = (
             "Something went wrong here; nothing was changed. The operator can see why in the log."
         )
-        return answer(ApiError(500, "failed", text))
+        return answer(request, ApiError(500, "failed", text))
 
     app.add_exception_handler(Exception, failed)
     for kind in HANDLED:

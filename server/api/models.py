@@ -116,6 +116,8 @@ class Said(_Answered):
     t1: float
     source: str
     interrupted: bool
+    correction: str | None = None
+    """What the candidate wrote beside it after the call."""
 
 
 class TranscriptAnswer(_Answered):
@@ -135,6 +137,12 @@ class Typed(_Given):
     text: Annotated[str, AfterValidator(as_seen)]
 
 
+class Typing(_Given):
+    """A typed answer is being written; sent at most every second or two."""
+
+    type: Literal["typing"]
+
+
 class Requested(_Given):
     type: Literal["request"]
     request: Literal["skip", "repeat", "end", "person", "pause", "extra_time"]
@@ -145,8 +153,8 @@ class HangUp(_Given):
 
 
 HELLO = TypeAdapter(Hello)
-FromCandidate = Annotated[Typed | Requested | HangUp, Field(discriminator="type")]
-FROM_CANDIDATE: TypeAdapter[Typed | Requested | HangUp] = TypeAdapter(FromCandidate)
+FromCandidate = Annotated[Typed | Typing | Requested | HangUp, Field(discriminator="type")]
+FROM_CANDIDATE: TypeAdapter[Typed | Typing | Requested | HangUp] = TypeAdapter(FromCandidate)
 
 
 # --- the operator ---------------------------------------------------------------------------------

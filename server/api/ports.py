@@ -74,6 +74,9 @@ class Host(Protocol):
     async def typed(self, interview_id: str, text: str) -> None:
         """A typed answer. Raises `NotLive`."""
 
+    async def typing(self, interview_id: str) -> None:
+        """A typed answer is being written. Raises `NotLive`."""
+
     async def request(self, interview_id: str, request: str) -> None:
         """A button. Raises `NotLive`."""
 

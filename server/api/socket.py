@@ -23,7 +23,7 @@ from server import logs
 from server.api import errors
 from server.api.errors import ApiError
 from server.api.limits import MAX_TYPED, TokenBucket
-from server.api.models import FROM_CANDIDATE, HELLO, HangUp, Hello, Requested, Typed
+from server.api.models import FROM_CANDIDATE, HELLO, HangUp, Hello, Requested, Typed, Typing
 from server.api.notices import notice
 from server.api.parts import Parts, address_of, parts_of
 from server.store import InterviewRecord
@@ -189,12 +189,14 @@ class _Conversation:
             return False
         return True
 
-    async def _pass_on(self, message: Typed | Requested | HangUp) -> None:
+    async def _pass_on(self, message: Typed | Typing | Requested | HangUp) -> None:
         host = self._parts.host
         match message:
             case Typed(text=text):
                 if text.strip():
                     await host.typed(self._id, text.strip())
+            case Typing():
+                await host.typing(self._id)
             case Requested(request=request):
                 await host.request(self._id, request)
             case HangUp():

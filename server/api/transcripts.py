@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.additions import corrections
 from agent.transcript import transcript_of
 from server.api.models import Said, TranscriptAnswer
 from server.store import Store
@@ -10,6 +11,7 @@ from server.store import Store
 async def transcript(store: Store, interview_id: str) -> TranscriptAnswer:
     record = await store.interview(interview_id)
     events = [stored.event for stored in await store.events(interview_id)]
+    written = corrections(events)
     said = [
         Said(
             id=one.id,
@@ -20,6 +22,7 @@ async def transcript(store: Store, interview_id: str) -> TranscriptAnswer:
             t1=one.t1,
             source=one.source,
             interrupted=one.interrupted,
+            correction=written.get(one.id) if one.speaker == "candidate" else None,
         )
         for one in transcript_of(events)
     ]

@@ -64,6 +64,10 @@ class FakeHost:
         self.said.append(("typed", text))
         self.tell(interview_id, {"type": "caption", "speaker": "candidate", "text": text})
 
+    async def typing(self, interview_id: str) -> None:
+        self._check(interview_id)
+        self.said.append(("typing", ""))
+
     async def request(self, interview_id: str, request: str) -> None:
         self._check(interview_id)
         self.said.append(("request", request))
