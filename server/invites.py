@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from server.settings import Settings
 from server.store import Invite, Store
 
 GUESSES = 20
@@ -80,6 +81,13 @@ class Guesses:
         self._wrong[address] = [*recent, at][-self._allowed :]
         if len(self._wrong) > MAX_ADDRESSES:
             self._wrong.popitem(last=False)
+
+
+def invite_url(settings: Settings, token: str) -> str:
+    """The link that a candidate opens. The token stands in the path, so that the page needs neither
+    a cookie nor a script; no access log is written, and no referrer goes to anybody else.
+    """
+    return f"{settings.base_url}/call/{token}"
 
 
 def token_hash(token: str) -> str:

@@ -31,6 +31,7 @@ from server.api.models import (
 )
 from server.api.parts import Parts, WithParts, operator
 from server.api.transcripts import transcript
+from server.invites import invite_url
 from server.store import Status, UnknownPlan
 
 logger = logging.getLogger(__name__)
@@ -205,8 +206,7 @@ async def _plan(new: NewInterview, parts: Parts) -> Plan:
 
 async def _issue(parts: Parts, interview_id: str, days: float | None) -> InviteIssued:
     issued = await parts.invites.issue(interview_id, (days or parts.settings.invite_days) * DAY_S)
-    # After the `#`, so that the token is in no server's log and no referrer.
-    url = f"{parts.settings.base_url}/call#{issued.token}"
+    url = invite_url(parts.settings, issued.token)
     return InviteIssued(
         interview_id=interview_id, token=issued.token, url=url, expires_at=issued.expires_at
     )

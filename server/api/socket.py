@@ -13,7 +13,6 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
@@ -25,6 +24,7 @@ from server.api.errors import ApiError
 from server.api.limits import MAX_TYPED, TokenBucket
 from server.api.models import FROM_CANDIDATE, HELLO, HangUp, Hello, Requested, Typed, Typing
 from server.api.notices import notice
+from server.api.origin import may_open_socket
 from server.api.parts import Parts, address_of, parts_of
 from server.store import InterviewRecord
 
@@ -59,7 +59,7 @@ class Sockets:
 @router.websocket("/api/call/socket")
 async def socket(ws: WebSocket) -> None:
     parts = parts_of(ws)
-    if not _same_origin(ws, parts):
+    if not may_open_socket(ws, parts.settings):
         await ws.close(REFUSED)  # before the handshake ends: the browser sees a 403
         return
     await ws.accept()
@@ -242,15 +242,3 @@ async def _refuse(ws: WebSocket, error: ApiError, code: int) -> None:
 async def _close(ws: WebSocket, code: int) -> None:
     with suppress(WebSocketDisconnect, RuntimeError):  # closed already
         await ws.close(code)
-
-
-def _same_origin(ws: WebSocket, parts: Parts) -> bool:
-    """Browsers say where a page comes from; programs that are no browser say nothing."""
-    origin = ws.headers.get("origin")
-    if origin is None:
-        return True
-    public = urlsplit(parts.settings.base_url)
-    own = {f"{public.scheme}://{public.netloc}"}
-    if not parts.settings.public_url:
-        own |= {f"{scheme}://{ws.headers.get('host')}" for scheme in ("http", "https")}
-    return origin in own

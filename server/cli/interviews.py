@@ -37,7 +37,7 @@ def invite(
     from agent import planfile
     from server import preflight, settings, stand_ins
     from server.api.models import NAME_LENGTH, one_line
-    from server.invites import Invites, Issued
+    from server.invites import Invites, Issued, invite_url
     from server.store import Store, sqlite_url
 
     if len(name) > NAME_LENGTH:
@@ -60,7 +60,7 @@ def invite(
         issued = asyncio.run(make(store))
     finally:
         store.close()
-    url = f"{chosen.base_url}/call#{issued.token}"
+    url = invite_url(chosen, issued.token)
     until = datetime.fromtimestamp(issued.expires_at).astimezone().isoformat(" ", "minutes")
     if as_json:
         found = {"interview_id": issued.interview_id, "token": issued.token, "url": url}

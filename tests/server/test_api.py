@@ -587,7 +587,7 @@ async def test_no_body_of_any_shape_makes_the_server_fail(
     assert answer.json()
 
 
-async def test_the_invites_link_keeps_its_token_out_of_logs(invite: Inviting) -> None:
+async def test_the_invites_link_is_the_candidates_page(invite: Inviting) -> None:
     ada = await invite()
-    assert ada.url == f"http://127.0.0.1:8080/call#{ada.token}"
+    assert ada.url == f"http://127.0.0.1:8080/call/{ada.token}"
     assert len(ada.token) >= 43

@@ -188,7 +188,7 @@ def test_what_was_typed_wrongly_leaves_code_2(run: Run, given: tuple[str, ...], 
 def test_an_invite_is_a_link_and_its_interview_exists(run: Run) -> None:
     code, out, err = run("invite", PLAN, "--name", "Ada", "--public-url", "https://jobs.example")
     assert code == 0
-    assert re.fullmatch(r"https://jobs\.example/call#[\w-]{43}\n", out)
+    assert re.fullmatch(r"https://jobs\.example/call/[\w-]{43}\n", out)
     assert "good until" in err
     code, out, _ = run("invite", PLAN, "--json", "--extra-time", "--days", "1")
     assert code == 0
