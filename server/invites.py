@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from server import microphone_url
 from server.settings import Settings
 from server.store import Invite, Store
 
@@ -85,8 +86,11 @@ class Guesses:
 
 def invite_url(settings: Settings, token: str) -> str:
     """The link that a candidate opens. The token stands in the path, so that the page needs neither
-    a cookie nor a script; no access log is written, and no referrer goes to anybody else.
+    a cookie nor a script; no access log is written, and no referrer goes to anybody else. Raises
+    `NoMicrophone` where no browser could use one at the link; `microphone_url.check` tells before
+    an interview is made.
     """
+    microphone_url.check(settings)
     return f"{settings.base_url}/call/{token}"
 
 

@@ -13,8 +13,8 @@ from agent import planfile
 from agent.plan import Plan
 from asr import models
 from asr.errors import HearingError
+from server import microphone_url
 from server.api.keys import OperatorKey, operator_key
-from server.hosts import is_loopback
 from server.settings import Settings
 from server.store import Store, sqlite_url
 
@@ -138,11 +138,8 @@ def _remarks(settings: Settings, key: OperatorKey) -> Iterator[str]:
             "The interviewer's voice is edge-tts: what it says goes to Microsoft."
             " --privacy local keeps it on this machine."
         )
-    if not is_loopback(settings.host) and not settings.base_url.startswith("https:"):
-        yield (
-            "Browsers give a microphone only to https: or localhost. Give --tls-cert and --tls-key,"
-            " or put a TLS proxy before this server and name it with --public-url."
-        )
+    if reason := microphone_url.refusal(settings.base_url):
+        yield f"No invite can be made: {reason}"
 
 
 def _save(settings: Settings, plans: list[Plan]) -> list[str]:

@@ -130,7 +130,27 @@ class Settings(BaseSettings):
                 raise ValueError("write an IP address, such as 203.0.113.7") from None
         return value
 
-    @field_validator("model_url", "grader_url", "public_url")
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return hosts.origin(value) if value else ""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        named = [one.strip() for one in value.split(",") if one.strip()]
+        for one in named:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError:
+                # uvicorn would compare a name with addresses, and trust `*` whoever it is: then
+                # anybody can say that they come from anywhere.
+                raise ValueError(
+                    "write addresses or networks, by comma, such as 127.0.0.1, 10.0.0.0/24"
+                ) from None
+        return ",".join(named)
+
+    @field_validator("model_url", "grader_url")
     @classmethod
     def _url(cls, value: str) -> str:
         parts = urlsplit(value)

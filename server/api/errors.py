@@ -16,6 +16,7 @@ from server.api.models import Refusal
 from server.api.ports import BadOffer, Busy, NotConsented, NotLive, Over
 from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
 from server.media.errors import PortsExhausted
+from server.microphone_url import NoMicrophone
 from server.store import Erased, StaleLease, StoreUnavailable, UnknownInterview
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ def of(error: Exception) -> ApiError:
             return ApiError(410, "erased", "What was said in this interview has been erased.")
         case UnknownInterview():
             return ApiError(404, "not_found", "There is no such interview.")
+        case NoMicrophone():
+            return ApiError(409, "no_microphone", str(error))
         case StaleLease():
             return ApiError(409, "moved", "The interview goes on elsewhere.")
         case StoreUnavailable():
@@ -150,6 +153,7 @@ HANDLED = (
     Over,
     NotLive,
     BadOffer,
+    NoMicrophone,
     PortsExhausted,
     UnknownInterview,
     StaleLease,

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, Response
 
 from agent import planfile
 from agent.plan import Plan
-from server import stand_ins
+from server import microphone_url, stand_ins
 from server.api.errors import ApiError, refusals
 from server.api.models import (
     EventAnswer,
@@ -50,9 +50,10 @@ MOST = 2**53
 AUDIO_TYPES = {".ogg": "audio/ogg", ".wav": "audio/wav"}
 
 
-@router.post("", status_code=201, responses=refusals(400, 404, 413, 507))
+@router.post("", status_code=201, responses=refusals(400, 404, 409, 413, 507))
 async def create_interview(new: NewInterview, parts: WithParts) -> InterviewCreatedAnswer:
     """Make an interview and the first invite to it."""
+    microphone_url.check(parts.settings)
     await parts.check_space()
     plan = await _plan(new, parts)
     record = await parts.store.create_interview(
@@ -159,7 +160,7 @@ async def read_events(
     )
 
 
-@router.post("/{interview_id}/invites", status_code=201, responses=UNREADABLE)
+@router.post("/{interview_id}/invites", status_code=201, responses=refusals(404, 409, 410))
 async def invite_again(interview_id: str, parts: WithParts) -> InviteIssued:
     """One more invite to the same interview, for a link that was lost or has expired."""
     return await _issue(parts, interview_id, None)
@@ -205,6 +206,7 @@ async def _plan(new: NewInterview, parts: Parts) -> Plan:
 
 
 async def _issue(parts: Parts, interview_id: str, days: float | None) -> InviteIssued:
+    microphone_url.check(parts.settings)
     issued = await parts.invites.issue(interview_id, (days or parts.settings.invite_days) * DAY_S)
     url = invite_url(parts.settings, issued.token)
     return InviteIssued(

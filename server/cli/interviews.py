@@ -35,7 +35,7 @@ def invite(
     import asyncio
 
     from agent import planfile
-    from server import preflight, settings, stand_ins
+    from server import microphone_url, preflight, settings, stand_ins
     from server.api.models import NAME_LENGTH, one_line
     from server.invites import Invites, Issued, invite_url
     from server.store import Store, sqlite_url
@@ -43,6 +43,7 @@ def invite(
     if len(name) > NAME_LENGTH:
         raise typer.BadParameter(f"at most {NAME_LENGTH} characters", param_hint="--name")
     chosen = settings.load(data_dir=data_dir, public_url=public_url, invite_days=days)
+    microphone_url.check(chosen)
     read = planfile.load(plan)
     preflight.check_folder(chosen.data_dir)
 

@@ -197,6 +197,25 @@ def test_an_invite_is_a_link_and_its_interview_exists(run: Run) -> None:
     assert (code, "cannot be read" in err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("VIVA_HOST", "10.0.0.7", "at http://10.0.0.7:8080 browsers give no microphone"),
+        ("VIVA_HOST", "0.0.0.0", "no browser can open 0.0.0.0"),
+        ("VIVA_PORT", "0", "port 0"),
+        ("VIVA_PUBLIC_URL", "http://jobs.example", "VIVA_TLS_CERT"),
+    ],
+)
+def test_no_link_is_made_where_no_browser_has_a_microphone(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    code, out, err = run("invite", PLAN)
+    assert (code, out) == (2, "")
+    assert said in err and "VIVA_PUBLIC_URL" in err
+    assert not Path(os.environ["VIVA_DATA_DIR"]).exists()
+
+
 def test_plans_are_checked_shown_and_described(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("plan", "check", *PLAN.parent.glob("*.yaml"))
     assert code == 0

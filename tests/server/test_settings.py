@@ -47,6 +47,18 @@ def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("media_ports", "9-8", "the lower one first"),
         ("media_ports", "0-8", "between 1 and 65535"),
         ("media_ip", "example.org", "write an IP address"),
+        ("public_url", "jobs.example", "write a whole address"),
+        ("public_url", "https://[", "write a whole address"),
+        ("public_url", "https://jobs.example:99999", "write a whole address"),
+        ("public_url", "https://jobs.example/viva", "a host name (or a port) of their own"),
+        ("public_url", "https://jobs.example/?a", "leave out everything after the host"),
+        ("public_url", "https://jobs.example/#a", "leave out everything after the host"),
+        ("public_url", "https://me:pw@jobs.example", "every candidate would read it"),
+        ("public_url", "https://bücher.example", "xn--"),
+        ("public_url", "https://jobs example", "letters of ASCII"),
+        ("trusted_proxies", "*", "write addresses or networks"),
+        ("trusted_proxies", "proxy.lan", "write addresses or networks"),
+        ("trusted_proxies", "10.0.0.1/8", "write addresses or networks"),
         ("model_url", "localhost:8000", "write a whole address"),
         ("model_url", "ftp://x/v1", "write a whole address"),
         ("stun", "http://x", "write host:port"),
@@ -141,6 +153,25 @@ def test_the_address_in_invites_follows_host_tls_and_proxy() -> None:
     assert load(host="::1", port=1).base_url == "http://[::1]:1"
     assert load(tls_cert="a", tls_key="b", host="h", port=2).base_url == "https://h:2"
     assert load(public_url="https://jobs.example/").base_url == "https://jobs.example"
+
+
+@pytest.mark.parametrize(
+    ("written", "by_browsers"),
+    [
+        ("https://Jobs.Example:443/", "https://jobs.example"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://jobs.example:8443", "https://jobs.example:8443"),
+        ("https://[2001:DB8::7]:443", "https://[2001:db8::7]"),
+    ],
+)
+def test_the_public_address_is_kept_as_browsers_write_it(written: str, by_browsers: str) -> None:
+    """They say where a page comes from in this form, and it is compared."""
+    assert load(public_url=written).base_url == by_browsers
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    given = "127.0.0.1, ::1,10.0.0.0/24 ,"
+    assert load(trusted_proxies=given).trusted_proxies == "127.0.0.1,::1,10.0.0.0/24"
 
 
 def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
