@@ -63,7 +63,7 @@ class Issued:
 
 
 class Guesses:
-    """Counts wrong tokens by address; pure, time is passed in."""
+    """Counts wrong tokens, keys or passwords by address; pure, time is passed in."""
 
     def __init__(self, allowed: int = GUESSES, window_s: float = WINDOW_S) -> None:
         self._allowed = allowed
@@ -82,6 +82,16 @@ class Guesses:
         self._wrong[address] = [*recent, at][-self._allowed :]
         if len(self._wrong) > MAX_ADDRESSES:
             self._wrong.popitem(last=False)
+
+    def take_back(self, address: str, at: float) -> None:
+        """What was counted at this time was right after all."""
+        counted = self._wrong.get(address, [])
+        if at in counted:
+            counted.remove(at)
+
+    def count(self, address: str, at: float) -> int:
+        """Wrong ones of this address within the window."""
+        return sum(at - t < self._window_s for t in self._wrong.get(address, ()))
 
 
 def invite_url(settings: Settings, token: str) -> str:

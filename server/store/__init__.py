@@ -1,4 +1,4 @@
-"""Durable events, leases, reports, jobs and invites; SQLite by default, Postgres by URL."""
+"""Durable events, leases, reports, jobs, invites and logins; SQLite by default, Postgres by URL."""
 
 from server.store.chain import ChainCheck
 from server.store.engine import sqlite_url
@@ -15,6 +15,8 @@ from server.store.records import (
     InterviewRecord,
     Invite,
     Job,
+    Login,
+    PlanEntry,
     Status,
     StoredEvent,
     StoredReport,
@@ -27,6 +29,8 @@ __all__ = [
     "InterviewRecord",
     "Invite",
     "Job",
+    "Login",
+    "PlanEntry",
     "ReportExists",
     "StaleLease",
     "Status",

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
@@ -27,7 +28,13 @@ from server.store.errors import (
     UnknownInterview,
     UnknownPlan,
 )
-from server.store.records import InterviewRecord, Status, StoredEvent, status_after
+from server.store.records import (
+    InterviewRecord,
+    PlanEntry,
+    Status,
+    StoredEvent,
+    status_after,
+)
 from server.store.schema import events, gradings, interviews, invites, jobs, leases, plans, reports
 
 
@@ -43,6 +50,15 @@ def plan(db: Connection, plan_hash: str) -> Plan:
     if found is None:
         raise UnknownPlan(plan_hash)
     return Plan.model_validate_json(found)
+
+
+def plans_listed(db: Connection, hashes: Collection[str] | None) -> list[PlanEntry]:
+    """By title and version; all of them, or those of these hashes."""
+    wanted = select(plans)
+    if hashes is not None:
+        wanted = wanted.where(plans.c.hash.in_(hashes))
+    found = [_entry(row.hash, json.loads(row.json)) for row in db.execute(wanted)]
+    return sorted(found, key=lambda one: (one.title, one.version, one.hash))
 
 
 def create(db: Connection, plan: Plan, created: InterviewCreated) -> None:
@@ -246,6 +262,17 @@ def _links(interview_id: str) -> Select:
 def _stored(row: Row) -> StoredEvent:
     event = parse_event(json.loads(row.payload), row.schema_version)
     return StoredEvent(row.seq, row.at, event, row.hash, row.epoch, row.schema_version)
+
+
+def _entry(hashed: str, plan: dict[str, Any]) -> PlanEntry:
+    return PlanEntry(
+        hash=hashed,
+        plan_id=plan["plan_id"],
+        version=plan["version"],
+        title=plan["title"],
+        job_title=plan["job"]["title"],
+        language=plan["language"],
+    )
 
 
 def _record(row: Row) -> InterviewRecord:

@@ -72,6 +72,27 @@ class Invite:
     revoked_at: float | None
 
 
+@dataclass(frozen=True)
+class Login:
+    """Somebody who knew the desk's password."""
+
+    token_hash: str
+    created_at: float
+    last_seen_at: float
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """A saved plan, as a list shows it."""
+
+    hash: str
+    plan_id: str
+    version: str
+    title: str
+    job_title: str
+    language: Literal["en", "zh"]
+
+
 def status_after(status: Status, event: Event) -> Status:
     """The status in lists, folded event by event."""
     match event:

@@ -121,3 +121,19 @@ invites = Table(
     Column("expires_at", Float(53), nullable=False),
     Column("revoked_at", Float(53)),
 )
+
+admin = Table(
+    "admin",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("password_hash", Text, nullable=False),
+    Column("changed_at", Float(53), nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("created_at", Float(53), nullable=False),
+    Column("last_seen_at", Float(53), nullable=False),
+)

@@ -15,7 +15,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agent.events import Event, InterviewCreated
 from agent.plan import Plan
-from server.store import log, reporting, tokens
+from server.store import log, logins, reporting, tokens
 from server.store.backup import backup_sqlite
 from server.store.chain import ChainCheck
 from server.store.engine import open_engine, sqlite_file
@@ -36,6 +36,8 @@ from server.store.records import (
     InterviewRecord,
     Invite,
     Job,
+    Login,
+    PlanEntry,
     Status,
     StoredEvent,
     StoredReport,
@@ -156,6 +158,11 @@ class Store:
         """Raises `UnknownPlan`."""
         return await self._read(lambda db: log.plan(db, plan_hash))
 
+    async def plans(self, hashes: Collection[str] | None = None) -> list[PlanEntry]:
+        """The saved plans by title and version; all of them, or those of these hashes."""
+        wanted = None if hashes is None else tuple(hashes)
+        return await self._read(lambda db: log.plans_listed(db, wanted))
+
     # --- reports and the queue that makes them ----------------------------------------------------
     async def save_report(self, interview_id: str, revision: int, json: str) -> None:
         """Raises `ReportExists`: there is one report to an interview and revision. Its job is done
@@ -213,6 +220,32 @@ class Store:
     async def revoke_invites(self, interview_id: str) -> int:
         at = self._clock()
         return await self._write(lambda db: tokens.revoke(db, interview_id, at))
+
+    # --- the desk's password and logins -----------------------------------------------------------
+    async def password_hash(self) -> str | None:
+        """None while the desk is closed."""
+        return await self._read(logins.password_hash)
+
+    async def set_password(self, hashed: str) -> None:
+        """Ends every login."""
+        at = self._clock()
+        await self._write(lambda db: logins.set_password(db, hashed, at))
+
+    async def add_login(self, login: Login, verified: str) -> bool:
+        """False where the password is no longer the one that was verified against this hash."""
+        return await self._write(lambda db: logins.add(db, login, verified))
+
+    async def login(self, token_hash: str) -> Login | None:
+        return await self._read(lambda db: logins.find(db, token_hash))
+
+    async def login_seen(self, token_hash: str, at: float) -> None:
+        await self._write(lambda db: logins.seen(db, token_hash, at))
+
+    async def remove_login(self, token_hash: str) -> None:
+        await self._write(lambda db: logins.remove(db, token_hash))
+
+    async def prune_logins(self, made_before: float, seen_before: float) -> None:
+        await self._write(lambda db: logins.prune(db, made_before, seen_before))
 
     # --- upkeep -----------------------------------------------------------------------------------
     async def backup(self, file: Path) -> None:
