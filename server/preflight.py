@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,16 @@ class Ready:
     key: OperatorKey
 
 
-def check(settings: Settings, plans: Iterable[Path] = ()) -> Ready:
-    """Everything that can be known before the parts are made. Raises `NotReady`, `SettingsError`,
-    `PlanError`, `StoreUnavailable`."""
+def check(
+    settings: Settings,
+    plans: Iterable[Path] = (),
+    *,
+    ask_password: Callable[[Settings], bool] | None = None,
+) -> Ready:
+    """Everything that can be known before the parts are made. `ask_password` lets whoever sits at
+    the terminal open the desk. Raises `NotReady`, `SettingsError`, `PlanError`,
+    `StoreUnavailable`.
+    """
     read = [planfile.load(path) for path in plans]
     check_folder(settings.data_dir)
     check_port(settings.host, settings.port)
@@ -42,10 +49,10 @@ def check(settings: Settings, plans: Iterable[Path] = ()) -> Ready:
     check_hearing(settings)
     check_voices(settings)
     key = operator_key(settings)
-    remarks = [*_remarks(settings, key)]
-    if read:
-        remarks += _save(settings, read)
-    return Ready(tuple(remarks), key)
+    saved, desk_open = _prepare(settings, read)
+    if not desk_open and ask_password:
+        desk_open = ask_password(settings)
+    return Ready((*_remarks(settings, key, desk_open=desk_open), *saved), key)
 
 
 def check_folder(folder: Path) -> None:
@@ -129,7 +136,7 @@ def check_voices(settings: Settings) -> None:
             ) from error
 
 
-def _remarks(settings: Settings, key: OperatorKey) -> Iterator[str]:
+def _remarks(settings: Settings, key: OperatorKey, *, desk_open: bool) -> Iterator[str]:
     if key.file:
         made = "A new API key was made: it" if key.new else "The API key"
         yield f"{made} stands in {key.file}."
@@ -140,19 +147,24 @@ def _remarks(settings: Settings, key: OperatorKey) -> Iterator[str]:
         )
     if reason := microphone_url.refusal(settings.base_url):
         yield f"No invite can be made: {reason}"
+    if not desk_open:
+        yield "The recruiter's desk is closed until its password is set with `viva password`."
 
 
-def _save(settings: Settings, plans: list[Plan]) -> list[str]:
+def _prepare(settings: Settings, plans: list[Plan]) -> tuple[list[str], bool]:
+    """Saves the plans; remarks on them, and whether the desk has a password."""
     import asyncio
 
     store = Store(settings.database_url or sqlite_url(settings.data_dir))
 
-    async def save() -> None:
+    async def prepare() -> bool:
         for plan in plans:
             await store.save_plan(plan)
+        return await store.password_hash() is not None
 
     try:
-        asyncio.run(save())
+        desk_open = asyncio.run(prepare())
     finally:
         store.close()
-    return [f"Plan {plan.plan_id} {plan.version} is ready: {plan.hash}" for plan in plans]
+    remarks = [f"Plan {plan.plan_id} {plan.version} is ready: {plan.hash}" for plan in plans]
+    return remarks, desk_open

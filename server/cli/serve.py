@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from server.cli import password
 from server.cli.options import DataDir, ModelsDir, PublicUrl, say
 
 
@@ -60,7 +62,7 @@ def serve(
     ] = None,
     stun: Annotated[str | None, typer.Option(help="STUN server, host:port [none].")] = None,
     turn_url: Annotated[
-        str | None, typer.Option(help="TURN server, turn:host:port [none].")
+        str | None, typer.Option(help="TURN server, turn:host:port; several by comma [none].")
     ] = None,
     turn_user: Annotated[str | None, typer.Option(help="User name at the TURN server.")] = None,
     log_level: Annotated[
@@ -79,7 +81,8 @@ def serve(
 
     chosen = settings.load(**given)
     logs.configure(chosen.log_level)
-    ready = preflight.check(chosen, plans or ())
+    ask = password.ask_at_start if sys.stdin.isatty() else None
+    ready = preflight.check(chosen, plans or (), ask_password=ask)
     for line in ready.remarks:
         say(line)
 

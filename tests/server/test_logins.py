@@ -61,6 +61,10 @@ def stored(tmp_path: Path, query: str) -> list[tuple[object, ...]]:
         return db.execute(query).fetchall()
 
 
+def contents(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
 @pytest.mark.parametrize(
     "weak", ["", "short", "elevenchars", "aaaaaaaaaaaabbbbcd"[:16], "x" * 1001]
 )
