@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -13,7 +10,8 @@ from fastapi.responses import FileResponse, Response
 
 from agent import planfile
 from agent.plan import Plan
-from server import microphone_url, stand_ins
+from server import interviews, microphone_url, reports
+from server.api import audio
 from server.api.errors import ApiError, refusals
 from server.api.models import (
     EventAnswer,
@@ -31,10 +29,8 @@ from server.api.models import (
 )
 from server.api.parts import Parts, WithParts, operator
 from server.api.transcripts import transcript
-from server.invites import invite_url
 from server.store import Status, UnknownPlan
 
-logger = logging.getLogger(__name__)
 router = APIRouter(
     prefix="/api/interviews",
     tags=["operator"],
@@ -44,10 +40,8 @@ router = APIRouter(
 )
 UNKNOWN = refusals(404)
 UNREADABLE = refusals(404, 410)
-DAY_S = 86_400
 MOST = 2**53
 """The largest number that JSON and every database hold."""
-AUDIO_TYPES = {".ogg": "audio/ogg", ".wav": "audio/wav"}
 
 
 @router.post("", status_code=201, responses=refusals(400, 404, 409, 413, 507))
@@ -55,12 +49,12 @@ async def create_interview(new: NewInterview, parts: WithParts) -> InterviewCrea
     """Make an interview and the first invite to it."""
     microphone_url.check(parts.settings)
     await parts.check_space()
-    plan = await _plan(new, parts)
-    record = await parts.store.create_interview(
-        plan,
+    record = await interviews.make(
+        parts.store,
+        parts.settings,
+        await _plan(new, parts),
         candidate_name=new.candidate_name,
-        time_factor=plan.policy.extra_time_factor if new.extra_time else 1.0,
-        rehearsal=bool(stand_ins.of(parts.settings)),
+        extra_time=new.extra_time,
     )
     issued = await _issue(parts, record.interview_id, new.valid_days)
     return InterviewCreatedAnswer(plan_hash=record.plan_hash, **issued.model_dump())
@@ -101,13 +95,12 @@ async def read_report(
     revision: Annotated[int | None, Query(ge=1, le=MOST)] = None,
 ) -> Response:
     """The report as JSON (`viva report schema` prints its schema): the newest, or the revision
-    asked for.
+    asked for, with the candidate's corrections and the human's decision as they stand today.
     """
-    await parts.store.interview(interview_id)
-    report = await parts.store.report(interview_id, revision)
-    if report is None:
+    found = await reports.read(parts.store, interview_id, revision)
+    if found is None:
         raise ApiError(404, "no_report", "There is no report yet: it follows the interview's end.")
-    return Response(report.json, media_type="application/json")
+    return Response(found.json, media_type="application/json")
 
 
 @router.post("/{interview_id}/report", status_code=202, responses=refusals(404, 409, 410))
@@ -126,18 +119,7 @@ async def read_transcript(interview_id: str, parts: WithParts) -> TranscriptAnsw
 @router.get("/{interview_id}/audio", response_class=FileResponse, responses=refusals(404, 507))
 async def read_audio(interview_id: str, parts: WithParts) -> FileResponse:
     """The recording: the candidate on the left, the interviewer on the right."""
-    await parts.store.interview(interview_id)
-    try:
-        file = await parts.recordings.audio(interview_id)
-    except OSError as error:
-        logger.exception("The recording could not be put together")
-        text = f"The recording cannot be put together: {error.strerror}."
-        raise ApiError(507, "disk_full", text) from error
-    if file is None:
-        raise ApiError(404, "no_audio", "Nothing was recorded in this interview.")
-    safe = re.sub(r"[^A-Za-z0-9_-]", "", interview_id)
-    kind = AUDIO_TYPES.get(file.suffix, "application/octet-stream")
-    return FileResponse(file, media_type=kind, filename=f"interview-{safe}{file.suffix}")
+    return await audio.recording(parts, interview_id, download=True)
 
 
 @router.get("/{interview_id}/events", responses=UNREADABLE)
@@ -169,9 +151,7 @@ async def invite_again(interview_id: str, parts: WithParts) -> InviteIssued:
 @router.post("/{interview_id}/revoke", responses=UNKNOWN)
 async def revoke(interview_id: str, parts: WithParts) -> Revoked:
     """Take back every invite; a call that goes on ends at once, and what was said is kept."""
-    count = await parts.invites.revoke(interview_id)
-    await parts.host.drop(interview_id)
-    return Revoked(revoked=count)
+    return Revoked(revoked=await interviews.revoke(parts.invites, parts.host, interview_id))
 
 
 @router.delete("/{interview_id}", status_code=204, response_class=Response, responses=UNKNOWN)
@@ -179,10 +159,7 @@ async def erase(interview_id: str, parts: WithParts) -> Response:
     """Erase every word, the report and the audio. The log's skeleton stays: what happened when, no
     words.
     """
-    await parts.store.interview(interview_id)
-    await parts.host.drop(interview_id)
-    await parts.store.erase(interview_id)
-    await parts.recordings.erase(interview_id)
+    await interviews.erase(parts.store, parts.host, parts.recordings, interview_id)
     return Response(status_code=204)
 
 
@@ -195,20 +172,13 @@ async def _plan(new: NewInterview, parts: Parts) -> Plan:
         except UnknownPlan:
             raise ApiError(404, "no_plan", "No plan has this hash; send the plan.") from None
     try:
-        source = new.plan if isinstance(new.plan, str) else json.dumps(new.plan, indent=1)
-        return await asyncio.to_thread(planfile.parse, source)
+        return await asyncio.to_thread(interviews.read_plan, new.plan or "")
     except planfile.PlanError as error:
         problems = list(error.complaints[:50])
         text = f"The plan cannot be used: {problems[0]}"
         raise ApiError(422, "bad_plan", text, problems=problems) from None
-    except RecursionError:
-        raise ApiError(422, "bad_plan", "The plan cannot be used: nested too deeply.") from None
 
 
 async def _issue(parts: Parts, interview_id: str, days: float | None) -> InviteIssued:
-    microphone_url.check(parts.settings)
-    issued = await parts.invites.issue(interview_id, (days or parts.settings.invite_days) * DAY_S)
-    url = invite_url(parts.settings, issued.token)
-    return InviteIssued(
-        interview_id=interview_id, token=issued.token, url=url, expires_at=issued.expires_at
-    )
+    link = await interviews.invite(parts.invites, parts.settings, interview_id, days)
+    return InviteIssued(**vars(link))

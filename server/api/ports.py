@@ -97,5 +97,8 @@ class Recordings(Protocol):
     async def audio(self, interview_id: str) -> Path | None:
         """One file with the whole interview; None if nothing was recorded."""
 
+    async def started_at(self, interview_id: str) -> float | None:
+        """When that file begins, in Unix seconds."""
+
     async def erase(self, interview_id: str) -> None:
         """Remove every file of the interview, temporary ones included."""

@@ -11,8 +11,6 @@ import typer
 
 from server.cli.options import DataDir, PublicUrl, say
 
-DAY_S = 86_400
-
 
 def add_to(app: typer.Typer) -> None:
     app.command()(invite)
@@ -35,9 +33,9 @@ def invite(
     import asyncio
 
     from agent import planfile
-    from server import microphone_url, preflight, settings, stand_ins
+    from server import interviews, microphone_url, preflight, settings
     from server.api.models import NAME_LENGTH, one_line
-    from server.invites import Invites, Issued, invite_url
+    from server.invites import Invites
     from server.store import Store, sqlite_url
 
     if len(name) > NAME_LENGTH:
@@ -47,25 +45,21 @@ def invite(
     read = planfile.load(plan)
     preflight.check_folder(chosen.data_dir)
 
-    async def make(store: Store) -> Issued:
-        record = await store.create_interview(
-            read,
-            candidate_name=one_line(name),
-            time_factor=read.policy.extra_time_factor if extra_time else 1.0,
-            rehearsal=bool(stand_ins.of(chosen)),
+    async def make(store: Store) -> interviews.Link:
+        record = await interviews.make(
+            store, chosen, read, candidate_name=one_line(name), extra_time=extra_time
         )
-        return await Invites(store).issue(record.interview_id, chosen.invite_days * DAY_S)
+        return await interviews.invite(Invites(store), chosen, record.interview_id)
 
     store = Store(chosen.database_url or sqlite_url(chosen.data_dir))
     try:
-        issued = asyncio.run(make(store))
+        link = asyncio.run(make(store))
     finally:
         store.close()
-    url = invite_url(chosen, issued.token)
-    until = datetime.fromtimestamp(issued.expires_at).astimezone().isoformat(" ", "minutes")
+    until = datetime.fromtimestamp(link.expires_at).astimezone().isoformat(" ", "minutes")
     if as_json:
-        found = {"interview_id": issued.interview_id, "token": issued.token, "url": url}
-        typer.echo(json.dumps({**found, "expires_at": issued.expires_at}))
+        found = {"interview_id": link.interview_id, "token": link.token, "url": link.url}
+        typer.echo(json.dumps({**found, "expires_at": link.expires_at}))
         return
-    typer.echo(url)
-    say(f"Interview {issued.interview_id}; the link is good until {until}.")
+    typer.echo(link.url)
+    say(f"Interview {link.interview_id}; the link is good until {until}.")

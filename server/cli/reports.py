@@ -33,7 +33,7 @@ def show(
     which: Annotated[str, typer.Argument(help="An interview's id, or a report.json.")],
     revision: Annotated[int | None, typer.Option(help="The revision [the newest].")] = None,
     data_dir: DataDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as it is stored.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a report."""
     from agent.report import Report
@@ -55,8 +55,8 @@ def _text(which: str, revision: int | None, data_dir: Path | None) -> str:
         return Path(which).read_text(encoding="utf-8")
     import asyncio
 
-    from server import settings
-    from server.store import Store, StoredReport, UnknownInterview, sqlite_url
+    from server import reports, settings
+    from server.store import Erased, Store, UnknownInterview, sqlite_url
     from server.store.engine import sqlite_file
 
     chosen = settings.load(data_dir=data_dir)
@@ -65,13 +65,11 @@ def _text(which: str, revision: int | None, data_dir: Path | None) -> str:
     if file and not file.is_file():
         raise NoReport(f"There is no file {which}, and no database in {chosen.data_dir}.")
 
-    async def read(store: Store) -> StoredReport | None:
-        await store.interview(which)
-        return await store.report(which, revision)
-
     store = Store(url)
     try:
-        found = asyncio.run(read(store))
+        found = asyncio.run(reports.read(store, which, revision))
+    except Erased:
+        raise NoReport(f"Interview {which} was erased.") from None
     except UnknownInterview:
         raise NoReport(f"There is no file and no interview {which}.") from None
     finally:

@@ -288,7 +288,7 @@ def _open_timeline(folder: Path, clocks: Callable[[], tuple[float, float]]) -> t
     except (ValueError, KeyError, TypeError):
         passed = 0.0  # written half by a process that died; the chunks still say where they end
     # At least one frame each: a chunk that died empty still has its name.
-    written = [_first_frame(chunk) + max(len(_packets_of(chunk)), 1) for chunk in _chunks(folder)]
+    written = [_first_frame(chunk) + max(len(_packets_of(chunk)), 1) for chunk in chunks(folder)]
     return max([int(passed * FRAMES_PER_S), *written]), now
 
 
@@ -308,8 +308,8 @@ def assemble(folder: Path, out: Path, tags: Sequence[str] = ()) -> Assembled | N
 
     Nothing is encoded again. Blocks; call it in a thread. The same chunks give the same file.
     """
-    chunks = _chunks(folder)
-    if not chunks:
+    parts = chunks(folder)
+    if not parts:
         return None
     encoder = _encoder()
     nothing = encoder.encode(np.zeros((FRAME, 2), np.int16))
@@ -317,7 +317,7 @@ def assemble(folder: Path, out: Path, tags: Sequence[str] = ()) -> Assembled | N
     part = out.with_name(out.name + ".part")
     with part.open("wb") as file:
         ogg = _ogg_writer(file, encoder, tags)
-        for chunk in chunks:
+        for chunk in parts:
             packets = _packets_of(chunk)
             gap = min(_first_frame(chunk) - frame, MAX_GAP_FRAMES)
             for _ in range(max(gap, 0) // 50):
@@ -328,7 +328,16 @@ def assemble(folder: Path, out: Path, tags: Sequence[str] = ()) -> Assembled | N
             frame += max(gap, 0) + len(packets[max(-gap, 0) :])
         ogg.write([nothing], last=True)
     part.replace(out)
-    return Assembled(out, frame / FRAMES_PER_S, len(chunks), silent / FRAMES_PER_S)
+    return Assembled(out, frame / FRAMES_PER_S, len(parts), silent / FRAMES_PER_S)
+
+
+def started_at(folder: Path) -> float | None:
+    """Unix seconds of the recording's first moment; None when nothing was recorded."""
+    try:
+        timeline = json.loads((folder / TIMELINE).read_text(encoding="utf-8"))
+        return float(timeline["started_at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def erase(folder: Path) -> None:
@@ -358,7 +367,8 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def _chunks(folder: Path) -> list[Path]:
+def chunks(folder: Path) -> list[Path]:
+    """The chunks in their order."""
     return sorted(folder.glob("chunk-*.opus"))
 
 

@@ -1,0 +1,80 @@
+"""What whoever runs interviews does with them: make, invite to, take back, erase. The API, the desk
+and the command line do it here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from agent import planfile
+from agent.plan import Plan
+from server import microphone_url, stand_ins
+from server.api.ports import Host, Recordings
+from server.invites import Invites, invite_url
+from server.settings import Settings
+from server.store import InterviewRecord, Store
+
+DAY_S = 86_400.0
+MOST_DAYS = 366.0
+
+
+@dataclass(frozen=True)
+class Link:
+    """A new invite, seen in full this once: only the token's hash is stored."""
+
+    interview_id: str
+    token: str
+    url: str
+    expires_at: float
+
+
+def read_plan(source: str | bytes | dict[str, object]) -> Plan:
+    """A plan that somebody sent: a YAML or JSON text, or the object. Blocks. Raises `PlanError`."""
+    try:
+        text = json.dumps(source, indent=1) if isinstance(source, dict) else source
+        return planfile.parse(text)
+    except RecursionError:
+        raise planfile.PlanError(("nested too deeply.",)) from None
+
+
+async def make(
+    store: Store, settings: Settings, plan: Plan, *, candidate_name: str, extra_time: bool
+) -> InterviewRecord:
+    """A new interview, to which nobody is invited yet. Raises `NoMicrophone` where nobody could
+    be."""
+    microphone_url.check(settings)
+    return await store.create_interview(
+        plan,
+        candidate_name=candidate_name,
+        time_factor=plan.policy.extra_time_factor if extra_time else 1.0,
+        rehearsal=bool(stand_ins.of(settings)),
+    )
+
+
+async def invite(
+    invites: Invites, settings: Settings, interview_id: str, days: float | None = None
+) -> Link:
+    """One more link; earlier ones stay good. Raises `NoMicrophone`, `UnknownInterview`,
+    `Erased`."""
+    microphone_url.check(settings)
+    issued = await invites.issue(interview_id, (days or settings.invite_days) * DAY_S)
+    url = invite_url(settings, issued.token)
+    return Link(issued.interview_id, issued.token, url, issued.expires_at)
+
+
+async def revoke(invites: Invites, host: Host, interview_id: str) -> int:
+    """Take back every link; a call that goes on ends at once, and what was said is kept. Returns
+    how many were good. Raises `UnknownInterview`."""
+    count = await invites.revoke(interview_id)
+    await host.drop(interview_id)
+    return count
+
+
+async def erase(store: Store, host: Host, recordings: Recordings, interview_id: str) -> None:
+    """Every word, the report and the audio go; the log's skeleton stays. Raises
+    `UnknownInterview`."""
+    await store.interview(interview_id)
+    await host.drop(interview_id)
+    await store.erase(interview_id)
+    await recordings.erase(interview_id)
