@@ -5,26 +5,34 @@ it should be.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import shutil
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
+from aioice.ice import get_host_addresses
+from aioice.stun import TransactionError, TransactionFailed
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
-from server import preflight
+from server import certificate, microphone_url, preflight
 from server.api.keys import FILE as KEY_FILE
-from server.hosts import is_loopback
+from server.media.turn import SERVERS_NAME, allocate, turn_server
 from server.preflight import NotReady
 from server.settings import Settings, unknown_variables
 from server.store import Store, StoreError, sqlite_url
 
 MODEL_TIMEOUT_S = 60.0
 VOICE_TIMEOUT_S = 15.0
-SOON_DAYS = 21
+OUTSIDE_TIMEOUT_S = 5.0
+TURN_TIMEOUT_S = 5.0
 Check = Callable[[Settings], AsyncIterator["Finding"]]
 
 
@@ -211,17 +219,6 @@ async def _ports(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("web port", "ok", f"Port {settings.port} on {settings.host} is free.")
         except NotReady as error:
             yield Finding("web port", "bad", str(error))
-    if settings.media_ports:
-        first, last = settings.media_ports
-        taken = [port for port in range(first, last + 1) if not _udp_free(port)]
-        width = last - first + 1
-        enough = width - len(taken) >= settings.max_interviews
-        yield Finding(
-            "media ports",
-            "ok" if enough else "bad",
-            f"{width - len(taken)} of {width} UDP ports {first}-{last} are free.",
-            "" if enough else f"{settings.max_interviews} interviews need as many; give more.",
-        )
 
 
 async def _viva_answers(settings: Settings) -> bool:
@@ -246,41 +243,134 @@ def _udp_free(port: int) -> bool:
     return True
 
 
+async def _address(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether a candidate's browser could use a microphone at the links that are given out."""
+    reason = microphone_url.refusal(settings.base_url)
+    if not reason:
+        yield Finding("address", "ok", f"Candidates open {settings.base_url}.")
+    else:
+        # Port 0 is what tests and trials choose.
+        state: Literal["note", "bad"] = "note" if settings.port == 0 else "bad"
+        yield Finding("address", state, f"No invite can be made: {reason}")
+    if preflight.behind_a_strange_proxy(settings):
+        yield Finding("proxy", "bad", preflight.STRANGE_PROXY, preflight.NAME_THE_PROXY)
+    if settings.public_url and settings.privacy == "local":
+        text = f"{settings.public_url} is not tried: VIVA_PRIVACY=local."
+        yield Finding("public address", "note", text)
+    elif settings.public_url and not reason:
+        yield await _from_outside(settings.public_url)
+
+
+async def _from_outside(url: str) -> Finding:
+    """As a candidate's browser comes: by the public address, the page and then its socket."""
+    name, to_do = "public address", "Let the proxy pass everything on: deploy/nginx/viva.conf."
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=OUTSIDE_TIMEOUT_S) as client:
+            ours = "max_interviews" in (await client.get(f"{url}/healthz")).json()
+    except httpx.HTTPError as error:
+        text = f"{url} cannot be opened from here: {str(error) or type(error).__name__}."
+        start = (
+            "Start the server, then ask again. A router that does not let this machine reach its"
+            " own outside address is no fault: open the address from another network."
+        )
+        return Finding(name, "note", text, start)
+    except ValueError:
+        ours = False
+    if not ours:
+        return Finding(name, "bad", f"What answers at {url} is no Viva server.", to_do)
+    socket_url = url.replace("http", "ws", 1) + "/api/call/socket"
+    try:
+        async with connect(socket_url, proxy=None, open_timeout=OUTSIDE_TIMEOUT_S):
+            return Finding(name, "ok", f"Page and WebSocket are reached at {url}.")
+    except (OSError, TimeoutError, WebSocketException) as error:
+        return Finding(name, "bad", f"No WebSocket comes through at {url}: {error}.", to_do)
+
+
 async def _tls(settings: Settings) -> AsyncIterator[Finding]:
-    if settings.tls_cert is None:
-        https = settings.base_url.startswith("https:")
-        if is_loopback(settings.host) or https:
-            how = "a proxy before this server speaks https" if https else "only this machine"
-            yield Finding("TLS", "ok", f"Not needed here: {how}.")
-        else:
-            yield Finding(
-                "TLS",
-                "bad",
-                "Browsers give a microphone only to https: or localhost.",
-                "Give VIVA_TLS_CERT and VIVA_TLS_KEY, or a TLS proxy's address as VIVA_PUBLIC_URL.",
-            )
+    if settings.tls_cert is None or settings.tls_key is None:
         return
     try:
-        preflight.check_tls(settings)
+        faults = preflight.check_tls(settings)
     except NotReady as error:
         yield Finding("TLS", "bad", str(error))
         return
-    for one in _expiry(settings):
-        yield one
-
-
-def _expiry(settings: Settings) -> Iterator[Finding]:
-    from cryptography import x509
-
-    assert settings.tls_cert is not None
-    certificate = x509.load_pem_x509_certificate(settings.tls_cert.read_bytes())
-    left = (certificate.not_valid_after_utc - datetime.now(UTC)).days
-    if left < 0:
-        yield Finding("TLS", "bad", "The certificate has expired.", "Renew it.")
-    elif left < SOON_DAYS:
-        yield Finding("TLS", "note", f"The certificate expires in {left} days.", "Renew it.")
-    else:
+    for fault in faults:
+        yield Finding("TLS", "bad" if fault.grave else "note", fault.text, fault.to_do)
+    if not faults:
+        chain = certificate.load(settings.tls_cert.read_bytes())
+        left = certificate.days_left(chain, datetime.now(UTC))
         yield Finding("TLS", "ok", f"The certificate is good for {left} days.")
+    if settings.tls_key.stat().st_mode & stat.S_IROTH:
+        key = settings.tls_key
+        yield Finding("TLS", "bad", f"Others can read {key}.", f"chmod 600 {key}")
+
+
+async def _media(settings: Settings) -> AsyncIterator[Finding]:
+    """Where media arrives, and whether it can from another network."""
+    if settings.media_ports:
+        yield _ports_left(settings, *settings.media_ports)
+    if microphone_url.is_browsers_own(urlsplit(settings.base_url).hostname or ""):
+        return
+    if not settings.media_ports:
+        yield Finding(
+            "media ports",
+            "note",
+            "Media may come to any UDP port; a firewall would have to let all of them in.",
+            "Choose a range, such as VIVA_MEDIA_PORTS=40000-40199, and open it.",
+        )
+    offered = [settings.media_ip] if settings.media_ip else get_host_addresses(True, True)
+    if any(ipaddress.ip_address(one).is_global for one in offered):
+        yield Finding("media address", "ok", f"Media comes to {', '.join(offered)}.")
+    elif settings.turn_url:
+        yield Finding("media address", "ok", "Media of other networks comes by the relay.")
+    else:
+        yield Finding(
+            "media address",
+            "note",
+            f"Candidates of other networks cannot send to {', '.join(offered) or 'this machine'}.",
+            "Behind a NAT: forward the media ports, and put the outside address into VIVA_MEDIA_IP;"
+            " or give a relay (VIVA_TURN_URL).",
+        )
+
+
+def _ports_left(settings: Settings, first: int, last: int) -> Finding:
+    taken = [port for port in range(first, last + 1) if not _udp_free(port)]
+    width = last - first + 1
+    enough = width - len(taken) >= settings.max_interviews
+    return Finding(
+        "media ports",
+        "ok" if enough else "bad",
+        f"{width - len(taken)} of {width} UDP ports {first}-{last} are free.",
+        "" if enough else f"{settings.max_interviews} interviews need as many; give more.",
+    )
+
+
+async def _turn(settings: Settings) -> AsyncIterator[Finding]:
+    """One real loan at every address of the relay."""
+    if relay := turn_server(settings):
+        for url in relay.urls:
+            yield await _borrow(url, relay.credentials(SERVERS_NAME, time.time()))
+
+
+async def _borrow(url: str, credentials: tuple[str, str]) -> Finding:
+    try:
+        host, port = await allocate(url, credentials, TURN_TIMEOUT_S)
+    except TransactionFailed as error:
+        return Finding(
+            "TURN",
+            "bad",
+            f"{url} refuses: {error}.",
+            "VIVA_TURN_SECRET must be its static-auth-secret, and both clocks right; or"
+            " VIVA_TURN_USER and VIVA_TURN_PASSWORD a user there.",
+        )
+    except (OSError, TimeoutError, TransactionError) as error:
+        return Finding(
+            "TURN",
+            "bad",
+            f"{url} does not answer: {str(error) or type(error).__name__}.",
+            "Start it, and open its port; docs/operations.md has a configuration.",
+        )
+    return Finding("TURN", "ok", f"{url} lends addresses, such as {host}:{port}.")
 
 
 async def _privacy(settings: Settings) -> AsyncIterator[Finding]:
@@ -313,6 +403,9 @@ CHECKS: tuple[Check, ...] = (
     _model,
     _voices,
     _ports,
+    _address,
     _tls,
+    _media,
+    _turn,
     _privacy,
 )

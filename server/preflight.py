@@ -7,7 +7,10 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from agent import planfile
 from agent.plan import Plan
@@ -18,7 +21,16 @@ from server.api.keys import OperatorKey, operator_key
 from server.settings import Settings
 from server.store import Store, sqlite_url
 
+if TYPE_CHECKING:  # it loads a library that few starts need
+    from server.certificate import Fault
+
 _ADDRESS = " Give an address of this machine with --host."
+
+STRANGE_PROXY = (
+    "Candidates come by way of a proxy that is not named: wrong links are counted by address, and"
+    " everybody seems to have the proxy's, so that one guesser makes all of them wait."
+)
+NAME_THE_PROXY = "Name its address with --trusted-proxies, such as 127.0.0.1."
 
 
 class NotReady(Exception):
@@ -45,14 +57,16 @@ def check(
     read = [planfile.load(path) for path in plans]
     check_folder(settings.data_dir)
     check_port(settings.host, settings.port)
-    check_tls(settings)
+    faults = check_tls(settings)
     check_hearing(settings)
     check_voices(settings)
     key = operator_key(settings)
     saved, desk_open = _prepare(settings, read)
     if not desk_open and ask_password:
         desk_open = ask_password(settings)
-    return Ready((*_remarks(settings, key, desk_open=desk_open), *saved), key)
+    remarks = [*_remarks(settings, key, desk_open=desk_open)]
+    remarks += [f"{fault.text} {fault.to_do}" for fault in faults]
+    return Ready((*remarks, *saved), key)
 
 
 def check_folder(folder: Path) -> None:
@@ -86,19 +100,48 @@ def check_port(host: str, port: int) -> None:
         raise NotReady(f"Port {port} on {host} cannot be used: {error.strerror}.{to_do}") from error
 
 
-def check_tls(settings: Settings) -> None:
+def check_tls(settings: Settings) -> list[Fault]:
+    """What browsers would have against the certificate; raises `NotReady` where it is no use."""
     import ssl
 
+    from server import certificate
+
     if settings.tls_cert is None or settings.tls_key is None:
-        return
+        return []
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except OSError as error:  # ssl.SSLError is one
+        # OpenSSL would ask the terminal for the password of a key that has one, and wait.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+        chain = certificate.load(settings.tls_cert.read_bytes())
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        why, to_do = _unusable(error)
         raise NotReady(
             f"The TLS certificate {settings.tls_cert} and key {settings.tls_key} cannot be used:"
-            f" {error.strerror or error}."
+            f" {why}. {to_do}"
         ) from error
+    # A proxy that speaks https itself may use any name to reach us.
+    host = "" if settings.trusted_proxies else urlsplit(settings.base_url).hostname or ""
+    return list(certificate.faults(chain, host, datetime.now(UTC)))
+
+
+def _unusable(error: Exception) -> tuple[str, str]:
+    reason = getattr(error, "reason", None) or ""
+    match error:
+        case PermissionError():
+            to_do = "Let the user that Viva runs as read both, and nobody else the key."
+        case FileNotFoundError():
+            to_do = "Name the files with --tls-cert and --tls-key."
+        case _ if reason == "KEY_VALUES_MISMATCH":
+            to_do = "Give the key that the certificate was made with."
+        case _:
+            to_do = "Both are PEM files, and the key has no password."
+    return getattr(error, "strerror", None) or str(error), to_do
+
+
+def behind_a_strange_proxy(settings: Settings) -> bool:
+    """Whether somebody else speaks https for this server, and is not named."""
+    https = settings.public_url.startswith("https:")
+    return https and not settings.tls_cert and not settings.trusted_proxies
 
 
 def asr_model(settings: Settings) -> str:
@@ -147,6 +190,8 @@ def _remarks(settings: Settings, key: OperatorKey, *, desk_open: bool) -> Iterat
         )
     if reason := microphone_url.refusal(settings.base_url):
         yield f"No invite can be made: {reason}"
+    if behind_a_strange_proxy(settings):
+        yield f"{STRANGE_PROXY} {NAME_THE_PROXY}"
     if not desk_open:
         yield "The recruiter's desk is closed until its password is set with `viva password`."
 

@@ -20,6 +20,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from server import hosts
 
 PREFIX = "VIVA_"
+_WHERE = r"[^\s/:?,\[\]]+(:\d{1,5})?"  # names and IPv4: aiortc reads no other address here
+TURN_URL = re.compile(rf"turn:{_WHERE}(\?transport=(udp|tcp))?|turns:{_WHERE}(\?transport=tcp)?")
 NO_KEY = "none"
 """What is sent where a server wants no key: the client insists on one."""
 
@@ -105,6 +107,8 @@ class Settings(BaseSettings):
     turn_url: str = ""
     turn_user: str = ""
     turn_password: SecretStr = SecretStr("")
+    turn_secret: SecretStr = SecretStr("")
+    """Shared with the TURN server, which then takes credentials that end after a day."""
 
     @field_validator("media_ports", mode="before")
     @classmethod
@@ -168,16 +172,24 @@ class Settings(BaseSettings):
     @field_validator("turn_url")
     @classmethod
     def _relay(cls, value: str) -> str:
-        if value and not re.fullmatch(r"turns?:[^\s/]+", value):
-            raise ValueError("write turn:host:port, such as turn:turn.example.org:3478")
-        return value
+        urls = [one.strip() for one in value.split(",") if one.strip()]
+        if not all(TURN_URL.fullmatch(one) for one in urls):
+            raise ValueError(
+                "write turn:host:port, such as turn:turn.example.org:3478; several by comma, such"
+                " as turn:turn.example.org:3478,turns:turn.example.org:443?transport=tcp"
+            )
+        return ",".join(urls)
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together; give both or neither")
-        if bool(self.turn_url) != bool(self.turn_user):
-            raise ValueError("turn_url and turn_user belong together; give both or neither")
+        fixed = self.turn_user, self.turn_password.get_secret_value()
+        shared = self.turn_secret.get_secret_value()
+        if any((*fixed, shared)) and not self.turn_url:
+            raise ValueError("turn_user, turn_password and turn_secret need a turn_url")
+        if self.turn_url and (any(fixed) if shared else not all(fixed)):
+            raise ValueError("turn_url needs either turn_secret, or turn_user and turn_password")
         if self.privacy == "local" and self.voice == "edge":
             raise ValueError(
                 "privacy=local and voice=edge exclude each other: edge-tts sends spoken text to"
@@ -208,6 +220,10 @@ class Settings(BaseSettings):
         return self.public_url or f"{scheme}://{name}:{self.port}"
 
     @property
+    def turn_urls(self) -> tuple[str, ...]:
+        return tuple(url for url in self.turn_url.split(",") if url)
+
+    @property
     def hosts_outside(self) -> list[tuple[str, str]]:
         """Each setting that names another machine, with the host; trusted ones left out."""
         named = {
@@ -215,7 +231,7 @@ class Settings(BaseSettings):
             "grader_url": hosts.of_url(self.grader_url),
             "database_url": hosts.of_url(self.database_url),
             "stun": hosts.of_ice_server(self.stun),
-            "turn_url": hosts.of_ice_server(self.turn_url),
+            "turn_url": [host for url in self.turn_urls for host in hosts.of_ice_server(url)],
         }
         trusted = {host.strip().lower() for host in self.trusted_hosts.split(",")}
         return [
@@ -266,5 +282,6 @@ def _sentence(error: Any) -> str:
         return f"These settings do not fit: {message}."
     name = str(error["loc"][0])
     # The value of a secret is not repeated.
-    shown = "" if "key" in name or "password" in name else f" is {error['input']!r}:"
+    secret = any(word in name for word in ("key", "password", "secret"))
+    shown = "" if secret else f" is {error['input']!r}:"
     return f"{PREFIX}{name.upper()}{shown} {message}."

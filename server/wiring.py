@@ -30,7 +30,8 @@ from server.app import WebServer, create_app, uvicorn_options
 from server.equipment import Equipment
 from server.host import CallHost, HostSettings
 from server.jobs import ReportRunner
-from server.media.ice import IceSettings, PortRange, TurnServer
+from server.media.ice import IceSettings, PortRange
+from server.media.turn import stun_url, turn_server
 from server.recordings import FolderRecordings
 from server.settings import Settings
 from server.store import Store
@@ -58,17 +59,11 @@ def model_client(settings: Settings, *, grading: bool = False) -> openai.AsyncOp
 
 
 def ice_settings(settings: Settings) -> IceSettings:
-    turn = TurnServer(
-        settings.turn_url, settings.turn_user, settings.turn_password.get_secret_value()
-    )
-    stun = settings.stun
-    if stun and not stun.startswith(("stun:", "stuns:")):
-        stun = f"stun:{stun}"  # aiortc takes none without a scheme
     return IceSettings(
         media_ip=settings.media_ip or None,
         ports=PortRange(*settings.media_ports) if settings.media_ports else None,
-        stun=stun or None,
-        turn=turn if settings.turn_url else None,
+        stun=stun_url(settings) or None,
+        turn=turn_server(settings),
     )
 
 

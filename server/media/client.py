@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -32,7 +33,7 @@ class CallClient:
         self.heard_rate = 8000 if codec.lower() == "pcmu" else 48000
         self._settings = settings or IceSettings()
         self._loop = asyncio.get_running_loop()
-        self._connection = RTCPeerConnection(ice.configuration(self._settings))
+        self._connection = RTCPeerConnection(ice.configuration(self._settings, time.time()))
         self._track = OutgoingTrack(codec)
         self._track.source = self._next_frame
         self._pending: list[Pcm] = []

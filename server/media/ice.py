@@ -22,9 +22,10 @@ from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
-from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc.rtcconfiguration import RTCBundlePolicy, RTCIceTransportPolicy
 
 from server.media.errors import HookMissing, PortsExhausted
+from server.media.turn import SERVERS_NAME, TurnServer
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +63,6 @@ class PortRange:
 
 
 @dataclass(frozen=True)
-class TurnServer:
-    url: str
-    username: str
-    password: str
-
-
-@dataclass(frozen=True)
 class IceSettings:
     """How media finds its way; the defaults reach this machine and its networks, and ask no one."""
 
@@ -80,21 +74,27 @@ class IceSettings:
     stun: str | None = None
     """Such as `stun:stun.example.org:3478`."""
     turn: TurnServer | None = None
+    relay_only: bool = False
+    """Whatever arrives comes by way of the TURN server: how it is tried out."""
 
     def __post_init__(self) -> None:
         if self.media_ip is not None:
             ipaddress.ip_address(self.media_ip)  # a ValueError that names it
 
 
-def configuration(settings: IceSettings) -> RTCConfiguration:
-    """For `RTCPeerConnection`: never aiortc's default servers."""
+def configuration(settings: IceSettings, at: float = 0.0) -> RTCConfiguration:
+    """For an `RTCPeerConnection` that is made at this Unix time: never aiortc's default servers."""
     servers = []
     if settings.stun is not None:
         servers.append(RTCIceServer(settings.stun))
     if settings.turn is not None:
-        turn = settings.turn
-        servers.append(RTCIceServer(turn.url, username=turn.username, credential=turn.password))
-    return RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        username, password = settings.turn.credentials(SERVERS_NAME, at)
+        url = settings.turn.urls[0]
+        servers.append(RTCIceServer(url, username=username, credential=password))
+    policy = RTCIceTransportPolicy.RELAY if settings.relay_only else RTCIceTransportPolicy.ALL
+    return RTCConfiguration(
+        iceServers=servers, iceTransportPolicy=policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
+    )
 
 
 def prepare(connection: RTCPeerConnection, settings: IceSettings) -> None:
@@ -142,7 +142,7 @@ class _Gather:
 
     async def _bind_all(self, component: int, addresses: list[str]) -> list[StunProtocol]:
         wanted = [a for a in addresses if self._settings.ipv6 or ":" not in a]
-        if self._settings.loopback:
+        if self._settings.loopback and not self._settings.relay_only:
             wanted.append(LOOPBACK)
         bound = []
         for address in wanted:

@@ -12,6 +12,7 @@ import inspect
 import ipaddress
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ class Peer:
         self._settings, self._codecs = settings, codecs
         self._quiet_s, self._connect_s = quiet_s, connect_s
         self._loop = asyncio.get_running_loop()
-        self._connection = RTCPeerConnection(ice.configuration(settings))
+        self._connection = RTCPeerConnection(ice.configuration(settings, time.time()))
         self._ear: EarReceiver | None = None
         self._listener: Listener | None = None
         self._channel: RTCDataChannel | None = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from certificates import certificate
 
 from server import doctor
 from server.doctor import Finding
@@ -120,7 +120,7 @@ async def test_ports_that_are_taken_are_told_from_our_own_server(tmp_path: Path,
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", 0))
         port = other.getsockname()[1]
-        _, finding = await found(doctor._ports, healthy(tmp_path, media_ports=f"{port}-{port}"))
+        [finding] = await found(doctor._media, healthy(tmp_path, media_ports=f"{port}-{port}"))
         assert finding.state == "bad" and "0 of 1 UDP ports" in finding.text
 
 
@@ -128,17 +128,87 @@ async def test_ports_that_are_taken_are_told_from_our_own_server(tmp_path: Path,
     ("days", "state"), [(90, "ok"), (5, "note"), (-5, "bad")], ids=["good", "soon", "expired"]
 )
 async def test_a_certificates_last_day_is_told(tmp_path: Path, days: int, state: str) -> None:
-    cert, key = certificate(tmp_path, days)
-    [finding] = await found(doctor._tls, healthy(tmp_path, tls_cert=cert, tls_key=key))
+    cert, key = certificate(tmp_path, days=days, issuer="Somebody").chain
+    settings = healthy(tmp_path, tls_cert=cert, tls_key=key, host="localhost", port=1)
+    [finding] = await found(doctor._tls, settings)
     assert finding.state == state
 
 
-async def test_a_microphone_needs_tls_on_a_network(tmp_path: Path) -> None:
-    [finding] = await found(doctor._tls, healthy(tmp_path, host="0.0.0.0"))
-    assert finding.state == "bad" and "VIVA_TLS_CERT" in finding.to_do
-    behind = healthy(tmp_path, host="0.0.0.0", public_url="https://jobs.example")
-    [finding] = await found(doctor._tls, behind)
-    assert finding.state == "ok"
+async def test_a_key_that_others_read_is_said(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path).files
+    key.chmod(0o644)
+    *_, finding = await found(doctor._tls, healthy(tmp_path, tls_cert=cert, tls_key=key))
+    assert finding.state == "bad" and "chmod 600" in finding.to_do
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "said"),
+    [
+        ({"port": 1}, "ok", "Candidates open http://127.0.0.1:1"),
+        ({}, "note", "port 0"),
+        ({"host": "0.0.0.0", "port": 1}, "bad", "no browser can open 0.0.0.0"),
+        ({"host": "10.0.0.7", "port": 1}, "bad", "VIVA_TLS_CERT"),
+        ({"public_url": "http://jobs.example"}, "note", "VIVA_TLS_CERT"),
+    ],
+)
+async def test_an_address_without_a_microphone_is_said(
+    tmp_path: Path, given: dict[str, object], state: str, said: str
+) -> None:
+    finding, *_ = await found(doctor._address, healthy(tmp_path, **given))
+    assert (finding.name, finding.state) == ("address", state)
+    assert said in finding.text
+
+
+async def test_a_proxy_that_is_not_named_is_said(tmp_path: Path) -> None:
+    behind = {"host": "0.0.0.0", "public_url": "https://jobs.example"}
+    findings = await found(doctor._address, healthy(tmp_path, **behind))
+    # With privacy=local nothing is asked, not even our own address.
+    assert [one.name for one in findings] == ["address", "proxy", "public address"]
+    assert findings[1].state == "bad" and "--trusted-proxies" in findings[1].to_do
+    named = healthy(tmp_path, trusted_proxies="127.0.0.1", **behind)
+    assert [one.name for one in await found(doctor._address, named)] == [
+        "address",
+        "public address",
+    ]
+
+
+async def test_the_public_address_is_tried_with_its_socket(tmp_path: Path, url: str) -> None:
+    """`localhost` stands for a proxy: what matters is who answers there."""
+    port = url.partition(":")[2]
+    settings = healthy(tmp_path, public_url=f"http://localhost:{port}", privacy="network")
+    [_, finding] = await found(doctor._address, settings)
+    assert (finding.state, finding.name) == ("ok", "public address")
+    assert "Page and WebSocket are reached" in finding.text
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        gone = f"http://localhost:{nobody.getsockname()[1]}"
+        settings = healthy(tmp_path, public_url=gone, privacy="network")
+        [_, finding] = await found(doctor._address, settings)
+        assert finding.state == "note" and "cannot be opened from here" in finding.text
+
+
+async def test_another_server_at_the_public_address_is_noticed(
+    tmp_path: Path, model_url: str
+) -> None:
+    settings = healthy(tmp_path, public_url=model_url.removesuffix("/v1"), privacy="network")
+    [_, finding] = await found(doctor._address, settings)
+    assert finding.state == "bad" and "is no Viva server" in finding.text
+
+
+async def test_media_that_no_other_network_can_send_is_said(tmp_path: Path) -> None:
+    def public(**given: object) -> Settings:
+        return healthy(tmp_path, public_url="https://jobs.example", **given)
+
+    assert await found(doctor._media, healthy(tmp_path)) == []
+    ports, address = await found(doctor._media, public(media_ip="10.0.0.7"))
+    assert ports.state == "note" and "VIVA_MEDIA_PORTS" in ports.to_do
+    assert address.state == "note" and "VIVA_MEDIA_IP" in address.to_do
+    ranged = {"media_ports": "43100-43110"}
+    _, address = await found(doctor._media, public(media_ip="8.8.8.8", **ranged))
+    assert address == Finding("media address", "ok", "Media comes to 8.8.8.8.")
+    relay = {"turn_url": "turn:127.0.0.1", "turn_secret": "s"}
+    _, address = await found(doctor._media, public(media_ip="10.0.0.7", **ranged, **relay))
+    assert address.state == "ok" and "by the relay" in address.text
 
 
 async def test_what_leaves_the_machine_is_named(tmp_path: Path) -> None:
@@ -160,34 +230,3 @@ async def test_a_misspelt_variable_is_noted(
     monkeypatch.setenv("VIVA_MODLE", "x")
     [finding] = await found(doctor._variables, healthy(tmp_path))
     assert finding.state == "note" and "VIVA_MODLE" in finding.text
-
-
-def certificate(folder: Path, days: int) -> tuple[Path, Path]:
-    """A self-signed certificate that ends in so many days."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    end = datetime.now(UTC) + timedelta(days=days, hours=1)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(end - timedelta(days=365))
-        .not_valid_after(end)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "cert.pem", folder / "key.pem"
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files

@@ -63,6 +63,9 @@ def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("model_url", "ftp://x/v1", "write a whole address"),
         ("stun", "http://x", "write host:port"),
         ("turn_url", "x:3478", "write turn:host:port"),
+        ("turn_url", "turn:x, y", "several by comma"),
+        ("turn_url", "turn:[::1]:3478", "write turn:host:port"),
+        ("turn_url", "turns:x?transport=udp", "write turn:host:port"),
         ("privacy", "yes", "VIVA_PRIVACY is 'yes'"),
         ("max_interviews", "0", "greater than or equal to 1"),
         ("asr_device", "gpu", "VIVA_ASR_DEVICE is 'gpu'"),
@@ -82,6 +85,10 @@ def test_a_malformed_value_is_named_with_what_to_write(
     [
         {"tls_cert": "a.pem"},
         {"turn_url": "turn:a:1"},
+        {"turn_url": "turn:a:1", "turn_user": "viva"},
+        {"turn_url": "turn:a:1", "turn_user": "viva", "turn_password": "p", "turn_secret": "s"},
+        {"turn_secret": "s"},
+        {"turn_user": "viva", "turn_password": "p"},
         {"privacy": "local", "voice": "edge"},
     ],
 )
@@ -106,7 +113,7 @@ def test_settings_that_do_not_fit_each_other_are_refused(given: dict[str, str]) 
 def test_local_privacy_refuses_another_machine_unless_it_is_trusted(
     name: str, value: str, host: str
 ) -> None:
-    given = {name: value, **({"turn_user": "viva"} if name == "turn_url" else {})}
+    given = {name: value, **({"turn_secret": "s"} if name == "turn_url" else {})}
     assert load(**given).hosts_outside == [(name, host)]
     with pytest.raises(SettingsError, match=f"VIVA_{name.upper()} names {host}") as refused:
         load(privacy="local", **given)
@@ -129,7 +136,7 @@ def test_local_privacy_refuses_another_machine_unless_it_is_trusted(
     ],
 )
 def test_local_privacy_takes_what_this_machine_serves(name: str, value: str) -> None:
-    given = {name: value, **({"turn_user": "viva"} if name == "turn_url" else {})}
+    given = {name: value, **({"turn_secret": "s"} if name == "turn_url" else {})}
     assert load(privacy="local", **given).hosts_outside == []
 
 
@@ -141,6 +148,16 @@ def test_a_secret_is_never_repeated_in_an_error(monkeypatch: pytest.MonkeyPatch)
     assert "s3cret" not in str(refused.value)
     monkeypatch.setenv("VIVA_PORT", "1")
     assert "s3cret" not in repr(load())
+
+
+def test_a_turn_server_may_have_several_addresses() -> None:
+    given = "turn:turn.example.org:3478, turns:turn.example.com:443?transport=tcp"
+    chosen = load(turn_url=given, turn_secret="s")
+    assert chosen.turn_urls == (
+        "turn:turn.example.org:3478",
+        "turns:turn.example.com:443?transport=tcp",
+    )
+    assert [host for _, host in chosen.hosts_outside] == ["turn.example.org", "turn.example.com"]
 
 
 def test_the_voice_that_needs_the_network_is_used_only_where_it_is_allowed() -> None:

@@ -119,8 +119,8 @@ def test_every_media_setting_arrives() -> None:
     )
     assert (found.media_ip, str(found.ports)) == ("192.0.2.7", "40000-40010")
     assert found.turn is not None
-    turn = (found.turn.url, found.turn.username, found.turn.password)
-    assert turn == ("turn:turn.example.org:3478", "viva", "secret")
+    turn = (found.turn.urls, found.turn.username, found.turn.password)
+    assert turn == (("turn:turn.example.org:3478",), "viva", "secret")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from aiortc import RTCPeerConnection
 
 from server.media import ice
 from server.media.errors import HookMissing, PortsExhausted
-from server.media.ice import IceSettings, PortRange, TurnServer
+from server.media.ice import IceSettings, PortRange
+from server.media.turn import TurnServer
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ async def test_the_outside_address_stands_in_for_this_machines(
 def test_no_server_is_asked_unless_set() -> None:
     assert ice.configuration(IceSettings()).iceServers == []
     both = IceSettings(
-        stun="stun:192.0.2.1:3478", turn=TurnServer("turn:192.0.2.1", "user", "secret")
+        stun="stun:192.0.2.1:3478", turn=TurnServer(("turn:192.0.2.1",), "user", "secret")
     )
     assert [s.urls for s in ice.configuration(both).iceServers] == [
         "stun:192.0.2.1:3478",
