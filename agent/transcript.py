@@ -7,7 +7,7 @@ recogniser dropped, and a listener's "mm-hmm", is counted and left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -81,8 +81,9 @@ def transcript_of(events: Iterable[Event]) -> tuple[Utterance, ...]:
     return course.finished()
 
 
-def to_text(told: Transcript, plan: Plan) -> str:
-    """For a person to read: a line an utterance, a heading a question."""
+def to_text(told: Transcript, plan: Plan, corrections: Mapping[str, str] | None = None) -> str:
+    """For a person to read: a line an utterance, a heading a question; under an utterance what the
+    candidate wrote beside it."""
     names = _NAMES[plan.language]
     titles = {question.id: question.text for question in plan.questions()}
     lines: list[str] = []
@@ -93,12 +94,18 @@ def to_text(told: Transcript, plan: Plan) -> str:
             lines.append(f"\n## {titles[under]}\n")
         cut = " —" if one.interrupted else ""
         lines.append(f"[{_minutes(one.t0)}] {names[one.speaker]}{one.text}{cut}")
+        if one.speaker == "candidate" and (written := (corrections or {}).get(one.id)):
+            lines.append(f"        {names['correction']}{written}")
     return "\n".join(lines).strip() + "\n" if lines else ""
 
 
 _NAMES = {
-    "en": {"candidate": "Candidate: ", "interviewer": "Interviewer: "},
-    "zh": {"candidate": "候选人：", "interviewer": "面试官："},
+    "en": {
+        "candidate": "Candidate: ",
+        "interviewer": "Interviewer: ",
+        "correction": "Corrected by the candidate: ",
+    },
+    "zh": {"candidate": "候选人：", "interviewer": "面试官：", "correction": "候选人更正："},
 }
 
 

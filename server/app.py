@@ -21,7 +21,9 @@ from server.api.limits import MAX_FRAME, BodyLimit, SecurityHeaders
 from server.api.parts import Parts, free_bytes
 from server.api.ports import Host, Recordings
 from server.invites import Invites
+from server.pages import candidate as candidate_pages
 from server.pages import refusals
+from server.pages.written import WrittenLegs
 from server.settings import Settings
 from server.store import Store
 from server.version import code_version
@@ -64,9 +66,11 @@ def create_app(
         clock=clock,
     )
     app.state.sockets = socket.Sockets()
+    app.state.written_legs = WrittenLegs(host)
     errors.install(app, _refused)
     for router in (status.router, candidate.router, socket.router, operator.router):
         app.include_router(router)
+    app.include_router(candidate_pages.router)
     app.mount(f"/static/{web.digest()}", StaticFiles(directory=web.STATIC), name="static")
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders, https=settings.base_url.startswith("https:"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from agent.events import ConsentRecorded, Disclosed, Event
+from agent.events import Event
 from agent.plan import Plan
 from server.api.errors import ApiError, refusals
 from server.api.limits import MAX_SDP
@@ -19,6 +19,8 @@ from server.api.models import (
 from server.api.notices import notice
 from server.api.parts import Mine, Parts, WithParts
 from server.api.transcripts import transcript
+from server.consents import last_consent, record_consent
+from server.media.turn import browser_ice_servers
 from server.store import InterviewRecord
 
 router = APIRouter(
@@ -31,7 +33,7 @@ WITH_BODY = refusals(400, 409, 413, 422)
 async def read_call(mine: Mine, parts: WithParts) -> CallInfo:
     """Who asks what, and what the candidate is asked to agree to."""
     plan = await parts.store.plan(mine.plan_hash)
-    return _info(mine, plan, await _events(parts, mine), parts)
+    return call_info(mine, plan, await _events(parts, mine), parts)
 
 
 @router.post("/consent", responses=WITH_BODY)
@@ -39,21 +41,19 @@ async def give_consent(given: ConsentGiven, mine: Mine, parts: WithParts) -> Cal
     """Record the candidate's answer, and that the disclosure was on the page. Saying the same again
     changes nothing; a change of mind is possible until the call begins."""
     plan = await parts.store.plan(mine.plan_hash)
-    consent = plan.policy.consent
-    if given.version != consent.version:
-        raise ApiError(409, "consent_changed", "The text has changed. Read it again, then answer.")
-    if mine.status == "ended":
-        raise ApiError(409, "ended", "This interview is over.")
     events = await _events(parts, mine)
-    told = _last_consent(events)
-    if told and (told.interview, told.recording) == (given.interview, given.recording):
-        return _info(mine, plan, events, parts)
-    if told and mine.status == "live":
-        raise ApiError(409, "in_call", "Leave the call first, then change your answer.")
-    new = _consent_events(given, plan, events, parts.clock())
-    await parts.store.append(mine.interview_id, None, new)
+    new = await record_consent(
+        parts.store,
+        mine,
+        plan,
+        events,
+        interview=given.interview,
+        recording=given.recording,
+        version=given.version,
+        at=parts.clock(),
+    )
     now = await parts.store.interview(mine.interview_id)
-    return _info(now, plan, [*events, *new], parts)
+    return call_info(now, plan, [*events, *new], parts)
 
 
 @router.post("/offer", responses={**WITH_BODY, **refusals(507)})
@@ -73,9 +73,10 @@ async def read_transcript(mine: Mine, parts: WithParts) -> TranscriptAnswer:
     return await transcript(parts.store, mine.interview_id)
 
 
-def _info(mine: InterviewRecord, plan: Plan, events: list[Event], parts: Parts) -> CallInfo:
+def call_info(mine: InterviewRecord, plan: Plan, events: list[Event], parts: Parts) -> CallInfo:
+    """What a candidate sees before joining."""
     asked = plan.policy.consent
-    told = _last_consent(events)
+    told = last_consent(events)
     notices = ["voice_microsoft"] if parts.settings.speaks_with_edge else []
     return CallInfo(
         status=mine.status,
@@ -97,25 +98,8 @@ def _info(mine: InterviewRecord, plan: Plan, events: list[Event], parts: Parts) 
             recording=told.recording if told else None,
         ),
         contact=plan.policy.escalation_contact,
+        ice_servers=browser_ice_servers(parts.settings, parts.clock()),
     )
-
-
-def _consent_events(given: ConsentGiven, plan: Plan, before: list[Event], at: float) -> list[Event]:
-    version = plan.policy.disclosure_version
-    told = any(isinstance(event, Disclosed) and event.version == version for event in before)
-    disclosed = [] if told else [Disclosed(at=at, version=version, method="page")]
-    answered = ConsentRecorded(
-        at=at,
-        interview=given.interview,
-        recording=given.recording,
-        version=given.version,
-        method="click",
-    )
-    return [*disclosed, answered]
-
-
-def _last_consent(events: list[Event]) -> ConsentRecorded | None:
-    return next((e for e in reversed(events) if isinstance(e, ConsentRecorded)), None)
 
 
 async def _events(parts: Parts, mine: InterviewRecord) -> list[Event]:

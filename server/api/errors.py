@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from server.api.models import Refusal
 from server.api.ports import BadOffer, Busy, NotConsented, NotLive, Over
+from server.interviews import NotEnded
 from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
 from server.media.errors import PortsExhausted
 from server.microphone_url import NoMicrophone
@@ -99,6 +100,8 @@ def of(error: Exception) -> ApiError:
             return ApiError(404, "not_found", "There is no such interview.")
         case NoMicrophone():
             return ApiError(409, "no_microphone", str(error))
+        case NotEnded():
+            return ApiError(409, "not_ended", "This follows the interview's end.")
         case StaleLease():
             return ApiError(409, "moved", "The interview goes on elsewhere.")
         case StoreUnavailable():
@@ -157,6 +160,7 @@ HANDLED = (
     PortsExhausted,
     UnknownInterview,
     StaleLease,
+    NotEnded,
     StoreUnavailable,
 )
 

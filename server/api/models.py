@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -88,6 +88,8 @@ class CallInfo(_Answered):
     consent: ConsentAsked
     contact: str
     """How to reach a person."""
+    ice_servers: list[dict[str, Any]] = Field(default_factory=list)
+    """For `RTCPeerConnection`, as it takes them: STUN and TURN, where they are set."""
 
 
 class ConsentGiven(_Given):
@@ -143,6 +145,12 @@ class Typing(_Given):
     type: Literal["typing"]
 
 
+class Ping(_Given):
+    """Whether the line is there: answered by `{"type": "pong"}`."""
+
+    type: Literal["ping"]
+
+
 class Requested(_Given):
     type: Literal["request"]
     request: Literal["skip", "repeat", "end", "person", "pause", "extra_time"]
@@ -153,8 +161,8 @@ class HangUp(_Given):
 
 
 HELLO = TypeAdapter(Hello)
-FromCandidate = Annotated[Typed | Typing | Requested | HangUp, Field(discriminator="type")]
-FROM_CANDIDATE: TypeAdapter[Typed | Typing | Requested | HangUp] = TypeAdapter(FromCandidate)
+FromCandidate = Annotated[Typed | Typing | Ping | Requested | HangUp, Field(discriminator="type")]
+FROM_CANDIDATE: TypeAdapter[FromCandidate] = TypeAdapter(FromCandidate)
 
 
 # --- the operator ---------------------------------------------------------------------------------

@@ -106,9 +106,7 @@ async def read_report(
 @router.post("/{interview_id}/report", status_code=202, responses=refusals(404, 409, 410))
 async def grade_again(interview_id: str, parts: WithParts) -> ReportQueued:
     """Ask for a new revision of the report; earlier ones stay."""
-    if (await parts.store.interview(interview_id)).status != "ended":
-        raise ApiError(409, "not_ended", "The report follows the interview's end.")
-    return ReportQueued(revision=await parts.store.enqueue_report(interview_id))
+    return ReportQueued(revision=await interviews.grade_again(parts.store, interview_id))
 
 
 @router.get("/{interview_id}/transcript", responses=UNREADABLE)

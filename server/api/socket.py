@@ -22,7 +22,17 @@ from server import logs
 from server.api import errors
 from server.api.errors import ApiError
 from server.api.limits import MAX_TYPED, TokenBucket
-from server.api.models import FROM_CANDIDATE, HELLO, HangUp, Hello, Requested, Typed, Typing
+from server.api.models import (
+    FROM_CANDIDATE,
+    HELLO,
+    FromCandidate,
+    HangUp,
+    Hello,
+    Ping,
+    Requested,
+    Typed,
+    Typing,
+)
 from server.api.notices import notice
 from server.api.origin import may_open_socket
 from server.api.parts import Parts, address_of, parts_of
@@ -189,12 +199,14 @@ class _Conversation:
             return False
         return True
 
-    async def _pass_on(self, message: Typed | Typing | Requested | HangUp) -> None:
+    async def _pass_on(self, message: FromCandidate) -> None:
         host = self._parts.host
         match message:
             case Typed(text=text):
                 if text.strip():
                     await host.typed(self._id, text.strip())
+            case Ping():
+                await self._send({"type": "pong"})
             case Typing():
                 await host.typing(self._id)
             case Requested(request=request):

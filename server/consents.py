@@ -1,0 +1,78 @@
+"""What a candidate agrees to, or asks for, before the call: facts of the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.conduct import of_type
+from agent.events import ConsentRecorded, Disclosed, Event, InterviewEnded, RequestMade
+from agent.plan import Plan
+from server.api.errors import ApiError
+from server.store import InterviewRecord, Store
+
+
+def last_consent(events: Sequence[Event]) -> ConsentRecorded | None:
+    """The answer that counts; None where there is none yet."""
+    return next((e for e in reversed(events) if isinstance(e, ConsentRecorded)), None)
+
+
+def wants_extra_time(events: Sequence[Event]) -> bool:
+    return any(event.request == "extra_time" for event in of_type(events, RequestMade))
+
+
+async def record_consent(
+    store: Store,
+    record: InterviewRecord,
+    plan: Plan,
+    events: Sequence[Event],
+    *,
+    interview: bool,
+    recording: bool,
+    version: str,
+    at: float,
+) -> list[Event]:
+    """Write the answer, and that the disclosure was on the page; returns what was written. Saying
+    the same again changes nothing; a change of mind is possible until the call begins. Raises
+    `ApiError`."""
+    if version != plan.policy.consent.version:
+        raise ApiError(409, "consent_changed", "The text has changed. Read it again, then answer.")
+    if record.status == "ended":
+        raise ApiError(409, "ended", "This interview is over.")
+    told = last_consent(events)
+    if told and (told.interview, told.recording) == (interview, recording):
+        return []
+    if told and record.status == "live":
+        raise ApiError(409, "in_call", "Leave the call first, then change your answer.")
+    answer = ConsentRecorded(
+        at=at, interview=interview, recording=recording, version=version, method="click"
+    )
+    new = [*_disclosed(plan, events, at), answer]
+    await store.append(record.interview_id, None, new)
+    return new
+
+
+async def record_extra_time(
+    store: Store, record: InterviewRecord, events: Sequence[Event], at: float
+) -> None:
+    """The candidate asks for more time, once."""
+    if not wants_extra_time(events):
+        asked = RequestMade(at=at, request="extra_time")
+        await store.append(record.interview_id, None, [asked])
+
+
+async def decline_ai(store: Store, record: InterviewRecord, plan: Plan, at: float) -> None:
+    """The candidate wants a person: the interview with the AI is over, and counts for nothing."""
+    if record.status != "ended":
+        events = [stored.event for stored in await store.events(record.interview_id)]
+        wants, ended = (
+            RequestMade(at=at, request="person"),
+            InterviewEnded(at=at, reason="declined_ai"),
+        )
+        new = [*_disclosed(plan, events, at), wants, ended]
+        await store.append(record.interview_id, None, new)
+
+
+def _disclosed(plan: Plan, before: Sequence[Event], at: float) -> list[Event]:
+    version = plan.policy.disclosure_version
+    told = any(event.version == version for event in of_type(before, Disclosed))
+    return [] if told else [Disclosed(at=at, version=version, method="page")]

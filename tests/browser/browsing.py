@@ -1,0 +1,171 @@
+"""The server that is browsed, and a candidate who browses it: what they press, and what they see."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.async_api import Browser, BrowserContext, Locator, Page
+from sound import Microphone
+
+from agent.plan import Plan
+from server.rehearsal import model
+from server.rehearsal.client import Invitation, Operator
+from server.rehearsal.processes import ServerProcess, free_port
+from server.rehearsal.run import settings, shipped_plan
+
+WITHIN_MS = 30_000
+PASSWORD = "a password for tests only"
+ENGLISH = shipped_plan("rehearsal_en.yaml")
+CHINESE = shipped_plan("rehearsal_zh.yaml")
+
+
+@dataclass
+class Site:
+    """A running server."""
+
+    base_url: str
+    folder: Path
+    key: str
+    server: ServerProcess
+
+    def operator(self) -> Operator:
+        return Operator(self.base_url, self.key)
+
+    async def invite(self, plan: Plan = ENGLISH, name: str = "Ada") -> Invitation:
+        async with self.operator() as operator:
+            return await operator.invite(plan, name)
+
+    def link(self, invitation: Invitation) -> str:
+        return f"{self.base_url}/call/{invitation.token}"
+
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text(encoding="utf-8")
+
+
+@asynccontextmanager
+async def site_in(folder: Path, **more: str) -> AsyncIterator[Site]:
+    """`viva serve` on loopback, with settings on top of a rehearsal's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_urlsafe(24)
+    with model.serving(seed=0) as url:
+        given = settings(folder, key, url, model.NAME)
+        given |= {f"VIVA_{name.upper()}": value for name, value in more.items()}
+        server = ServerProcess(given, free_port(), folder / "server.log")
+        await server.start()
+        try:
+            yield Site(server.base_url, folder, key, server)
+        finally:
+            await server.stop()
+
+
+class Candidate:
+    """One page of a candidate's; complains of every script error and console message."""
+
+    def __init__(self, site: Site, page: Page, invitation: Invitation) -> None:
+        self.site = site
+        self.page = page
+        self.invitation = invitation
+        self.complaints: list[str] = []
+        self.requested: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("console", self._console)
+        page.on("request", lambda request: self.requested.append(request.url))
+
+    def _console(self, message: object) -> None:
+        kind, text = getattr(message, "type", ""), getattr(message, "text", "")
+        # A refusal on purpose (a full server, a line that is cut) is no complaint of the page's.
+        if kind in ("error", "warning") and not re.search(r"Failed to load resource|WebSocket", text):
+            self.complaints.append(f"{kind}: {text}")
+
+    @classmethod
+    async def open(
+        cls,
+        site: Site,
+        browser: Browser | BrowserContext,
+        plan: Plan = ENGLISH,
+        name: str = "Ada",
+        invitation: Invitation | None = None,
+        width: int = 1280,
+    ) -> Candidate:
+        """The link of an invitation, opened in a window of its own."""
+        if isinstance(browser, Browser):
+            browser = await browser.new_context(viewport={"width": width, "height": 900})
+        page = await browser.new_page()
+        page.set_default_timeout(WITHIN_MS)
+        candidate = cls(site, page, invitation or await site.invite(plan, name))
+        await page.goto(site.link(candidate.invitation))
+        return candidate
+
+    def by(self, test_id: str) -> Locator:
+        return self.page.get_by_test_id(test_id)
+
+    async def consents(self, *, recording: bool = True, text: bool = False) -> None:
+        await self.by("consent-interview").check()
+        if recording:
+            await self.by("consent-recording").check()
+        if text:
+            await self.by("mode-text").check()
+        await self.by("agree").click()
+        await self.ready()
+
+    async def ready(self) -> None:
+        """The page's script has run."""
+        await self.page.wait_for_selector("html[data-ready]")
+
+    async def begins(self) -> None:
+        await self.by("begin").click()
+
+    async def state(self, *wanted: str) -> str:
+        """Until the page is in one of these states; returns it."""
+        await self.page.wait_for_function(
+            """wanted => {
+                const state = document.querySelector("[data-testid=state]");
+                return state && state.dataset.live && wanted.includes(state.dataset.state);
+            }""",
+            arg=list(wanted),
+        )
+        return await self.by("state").get_attribute("data-state") or ""
+
+    async def sees(self, text: str) -> None:
+        """Until these words stand among the captions."""
+        await self.by("captions").filter(has_text=text).wait_for()
+
+    async def captions(self) -> list[str]:
+        return [text.strip() for text in await self.by("captions").locator("li").all_inner_texts()]
+
+    async def asked(self, plan: Plan, question_id: str) -> None:
+        """The question has been put to its end, and it is the candidate's turn."""
+        await self.sees(plan.question(question_id).text)
+        await self.state("listening")
+
+    async def speaks(self, microphone: Microphone, *parts: str | float) -> None:
+        """Words into the microphone: another one is chosen, which opens it anew."""
+        microphone.say(0.2, *parts)
+        devices = self.by("call-device")
+        now = await devices.input_value()
+        values = await devices.locator("option").evaluate_all("all => all.map(one => one.value)")
+        other = next(value for value in values if value != now)
+        await devices.select_option(other, force=True)
+        await asyncio.sleep(1.0)  # the file has been opened; the next one hears silence
+        microphone.say()
+
+    async def types(self, text: str) -> None:
+        await self.by("type-answer").fill(text)
+        await self.by("send-answer").click()
+
+    async def ends(self) -> None:
+        await self.by("end").click()
+        await self.by("end-confirm").click()
+        await self.by("transcript").wait_for()
+
+    def check(self) -> None:
+        """Nothing was complained of, and nobody else was asked for anything."""
+        assert not self.complaints
+        foreign = [url for url in self.requested if not url.startswith((self.site.base_url, "blob:"))]
+        assert not foreign

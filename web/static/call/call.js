@@ -1,0 +1,290 @@
+/** The call: joined by voice or in writing, and joined again for as long as it takes.
+ *
+ *  A leg is one control channel and, by voice, one peer. When either is down the whole leg is left and
+ *  a new one is made; the server goes on at the same question. The newest leg of an interview wins, so
+ *  a leg that was replaced never comes back by itself. */
+
+import { Channel } from "./channel.js";
+import { Peer } from "./peer.js";
+
+const CONNECT_MS = 12_000;
+const OFFER_MS = 7000;
+const PAUSES_MS = [0, 300, 600, 1200, 2500];
+const REPLACED = 4409;
+const REFUSED = 4403;
+const GONE = ["unknown_invite", "expired_invite", "revoked_invite", "erased", "ended", "not_consented"];
+
+/** What the server answered, or what kept it from answering. */
+class Refused extends Error {
+  constructor(code, retryAfter = 0) {
+    super(code);
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export class Call {
+  #token;
+  #iceServers;
+  #view;
+  #captions;
+  #tabs;
+  #sound;
+  #onSettled;
+  #mode = "voice";
+  #microphone = null;
+  #leg = 0;
+  #channel = null;
+  #peer = null;
+  #epoch = null;
+  #joined = false;
+  #everConnected = false;
+  #tries = 0;
+  #retry = null;
+  #refused = null;
+  #over = false;
+
+  /** `sound` is the audio element; `onSettled` is told when an answer is on the disk. */
+  constructor({ token, iceServers, view, captions, tabs, sound, onSettled }) {
+    this.#token = token;
+    this.#iceServers = iceServers;
+    this.#view = view;
+    this.#captions = captions;
+    this.#tabs = tabs;
+    this.#sound = sound;
+    this.#onSettled = onSettled;
+    addEventListener("online", () => this.#now());
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.#now();
+    });
+  }
+
+  get mode() {
+    return this.#mode;
+  }
+
+  /** Join, whoever holds the call now. By voice a microphone comes with it. */
+  start(mode, microphone) {
+    this.#mode = mode;
+    this.#microphone = microphone;
+    this.#over = false;
+    this.#everConnected = false;
+    this.#tabs.take(mode, () => this.#replaced());
+    this.#view.mode(mode);
+    this.#view.call();
+    this.#view.state("connecting");
+    this.#again(0);
+  }
+
+  /** Whether the message is on its way. */
+  send(message) {
+    return this.#joined && this.#channel !== null && this.#channel.send(message);
+  }
+
+  /** Another track is to be sent. */
+  async useTrack(track) {
+    await this.#peer?.use(track);
+  }
+
+  // --- joining ----------------------------------------------------------------------------------
+  #now() {
+    if (!this.#over && !this.#joined && this.#retry !== null) this.#again(0);
+  }
+
+  #again(afterMs) {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#join(), afterMs);
+  }
+
+  async #join() {
+    this.#leave();
+    const leg = this.#leg;
+    this.#retry = null;
+    this.#refused = null;
+    try {
+      await (this.#mode === "voice" ? this.#joinByVoice(leg) : this.#openChannel(leg));
+      if (leg !== this.#leg) return;
+      this.#joined = true;
+      this.#tries = 0;
+      this.#view.dismiss("network", "waiting");
+      if (this.#everConnected) await this.#catchUp(leg);
+      this.#everConnected = true;
+    } catch (error) {
+      if (leg === this.#leg) this.#failed(error);
+    }
+  }
+
+  async #joinByVoice(leg) {
+    const peer = new Peer({
+      iceServers: this.#iceServers,
+      track: this.#microphone.track,
+      onSound: (stream) => this.#play(stream),
+      onDown: () => this.#down(leg),
+    });
+    this.#peer = peer;
+    const [sdp] = await Promise.all([peer.offer(), this.#openChannel(leg)]);
+    if (leg !== this.#leg) return;
+    const answer = await this.#post("/api/call/offer", { type: "offer", sdp });
+    if (leg !== this.#leg) return;
+    this.#epoch = answer.epoch;
+    await peer.accept(answer.sdp);
+    await peer.connected(CONNECT_MS);
+  }
+
+  #openChannel(leg) {
+    this.#channel = new Channel({
+      token: this.#token,
+      mode: this.#mode,
+      onMessage: (message) => {
+        if (leg === this.#leg) this.#told(message);
+      },
+      onClose: (code) => {
+        if (leg === this.#leg) this.#closed(leg, code);
+      },
+    });
+    return this.#channel.opened();
+  }
+
+  async #post(path, body) {
+    let response;
+    try {
+      response = await fetch(path, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${this.#token}` },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(OFFER_MS),
+      });
+    } catch {
+      throw new Refused("network");
+    }
+    const answer = await response.json();
+    if (!response.ok) throw new Refused(answer.code, answer.retry_after_s ?? 0);
+    return answer;
+  }
+
+  /** What was said while nobody listened here. */
+  async #catchUp(leg) {
+    try {
+      const response = await fetch("/api/call/transcript", {
+        headers: { authorization: `Bearer ${this.#token}` },
+        signal: AbortSignal.timeout(OFFER_MS),
+      });
+      if (!response.ok || leg !== this.#leg) return;
+      this.#captions.replace((await response.json()).utterances);
+      this.#onSettled();
+    } catch {
+      // The captions go on; the transcript at the end has everything.
+    }
+  }
+
+  // --- being there ------------------------------------------------------------------------------
+  #told(message) {
+    switch (message.type) {
+      case "state":
+        this.#view.progress(message);
+        if (message.state === "ended") this.#finish();
+        else if (this.#joined || this.#mode === "text") this.#view.state(message.state);
+        else this.#view.state(this.#everConnected ? "reconnecting" : "connecting");
+        break;
+      case "caption":
+        this.#captions.add(message);
+        break;
+      case "committed":
+        if (message.event === "turn_settled") this.#onSettled();
+        break;
+      case "notice":
+        this.#noticed(message);
+    }
+  }
+
+  #noticed(message) {
+    if (message.code === "replaced") {
+      if (message.epoch !== undefined && message.epoch === this.#epoch) this.#replaced();
+    } else {
+      this.#refused = message;
+      this.#view.notice(`server-${message.code}`, message.text);
+    }
+  }
+
+  async #play(stream) {
+    this.#sound.srcObject = stream;
+    try {
+      await this.#sound.play();
+    } catch (error) {
+      if (error.name === "NotAllowedError") this.#view.soundBlocked(() => this.#sound.play());
+    }
+  }
+
+  // --- leaving ----------------------------------------------------------------------------------
+  #closed(leg, code) {
+    if (code === REPLACED) this.#replaced();
+    else if (code === REFUSED && GONE.includes(this.#refused?.code)) this.#finish();
+    else if (code === REFUSED) this.#failed(new Refused(this.#refused?.code ?? "failed", this.#refused?.retry_after_s ?? 3));
+    else this.#down(leg);
+  }
+
+  #down(leg) {
+    if (leg !== this.#leg || this.#over) return;
+    this.#failed(new Refused("network"));
+  }
+
+  #failed(error) {
+    const wasJoined = this.#joined;
+    this.#leave();
+    if (this.#over) return;
+    if (GONE.includes(error.code)) {
+      this.#finish();
+      return;
+    }
+    this.#view.state(this.#everConnected ? "reconnecting" : "connecting");
+    if (error.code === "busy") {
+      this.#view.notice("waiting", this.#view.say("network.waiting"));
+      this.#again(1000 * Math.min(error.retryAfter || 10, 15));
+      return;
+    }
+    if (!(error instanceof Refused) && this.#tries >= 1) this.#blocked();
+    else if (this.#tries >= 3) this.#view.notice("network", this.#view.say("network.offline"));
+    const pause = wasJoined ? 0 : PAUSES_MS[Math.min(this.#tries, PAUSES_MS.length - 1)];
+    this.#tries += 1;
+    this.#again(pause * (0.75 + Math.random() / 2));
+  }
+
+  /** The server answers, and no sound goes through. */
+  #blocked() {
+    this.#view.notice("network", this.#view.say("network.blocked"), {
+      actions: [
+        [this.#view.say("network.try_again"), () => this.#now()],
+        [this.#view.say("network.in_writing"), () => this.start("text", this.#microphone)],
+      ],
+    });
+  }
+
+  #replaced() {
+    if (this.#over) return;
+    this.#over = true;
+    this.#leave();
+    clearTimeout(this.#retry);
+    this.#tabs.leave();
+    this.#view.state("paused");
+    this.#view.elsewhere("elsewhere", () => this.start(this.#mode, this.#microphone));
+  }
+
+  /** The server's page says what is so now. */
+  #finish() {
+    this.#over = true;
+    this.#leave();
+    clearTimeout(this.#retry);
+    this.#tabs.leave();
+    this.#view.state("ended");
+    location.replace(location.pathname);
+  }
+
+  #leave() {
+    this.#leg += 1;
+    this.#joined = false;
+    this.#epoch = null;
+    this.#channel?.close();
+    this.#peer?.close();
+    this.#channel = this.#peer = null;
+  }
+}
