@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import shutil
 import socket
+import ssl
 import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -261,13 +262,19 @@ async def _address(settings: Settings) -> AsyncIterator[Finding]:
         yield await _from_outside(settings.public_url)
 
 
-async def _from_outside(url: str) -> Finding:
+async def _from_outside(url: str, trust: ssl.SSLContext | None = None) -> Finding:
     """As a candidate's browser comes: by the public address, the page and then its socket."""
     name, to_do = "public address", "Let the proxy pass everything on: deploy/nginx/viva.conf."
+    trust = trust or ssl.create_default_context()
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=OUTSIDE_TIMEOUT_S) as client:
+        async with httpx.AsyncClient(
+            verify=trust, trust_env=False, timeout=OUTSIDE_TIMEOUT_S
+        ) as client:
             ours = "max_interviews" in (await client.get(f"{url}/healthz")).json()
     except httpx.HTTPError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            text = f"Candidates' browsers would warn of {url}: {error}."
+            return Finding(name, "bad", text, "Give a certificate for that name, with its chain.")
         text = f"{url} cannot be opened from here: {str(error) or type(error).__name__}."
         start = (
             "Start the server, then ask again. A router that does not let this machine reach its"
@@ -280,7 +287,12 @@ async def _from_outside(url: str) -> Finding:
         return Finding(name, "bad", f"What answers at {url} is no Viva server.", to_do)
     socket_url = url.replace("http", "ws", 1) + "/api/call/socket"
     try:
-        async with connect(socket_url, proxy=None, open_timeout=OUTSIDE_TIMEOUT_S):
+        async with connect(
+            socket_url,
+            ssl=trust if socket_url.startswith("wss:") else None,
+            proxy=None,
+            open_timeout=OUTSIDE_TIMEOUT_S,
+        ):
             return Finding(name, "ok", f"Page and WebSocket are reached at {url}.")
     except (OSError, TimeoutError, WebSocketException) as error:
         return Finding(name, "bad", f"No WebSocket comes through at {url}: {error}.", to_do)

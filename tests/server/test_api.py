@@ -493,7 +493,7 @@ async def test_every_answer_carries_the_security_headers(
     for path, headers in (("/healthz", {}), ("/api/call", ada.headers), ("/nowhere", {})):
         answer = await web.get(path, headers=headers)
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "same-origin"
+        assert answer.headers["referrer-policy"] == "strict-origin"
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert (await web.get("/api/call", headers=ada.headers)).headers["cache-control"] == "no-store"
 
