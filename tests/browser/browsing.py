@@ -1,11 +1,11 @@
-"""The server that is browsed, and a candidate who browses it: what they press, and what they see."""
+"""The server that is browsed, and a candidate who browses it: what they press and see."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,16 @@ from server.rehearsal.processes import ServerProcess, free_port
 from server.rehearsal.run import settings, shipped_plan
 
 WITHIN_MS = 30_000
+Send = Callable[[str], Awaitable[None]]
+_TURN_OR_END = """() => {
+    const state = document.querySelector("[data-testid=state]")?.dataset;
+    return state?.state === "ended" || (state?.live && state.state === "listening");
+}"""
+_REPLIED = """most => {
+    const ended = document.querySelector("[data-testid=state]")?.dataset.state === "ended";
+    return ended || document.querySelectorAll("#captions li").length > most;
+}"""
+"""Answer and reply both stand among the captions, or it is over."""
 PASSWORD = "a password for tests only"
 ENGLISH = shipped_plan("rehearsal_en.yaml")
 CHINESE = shipped_plan("rehearsal_zh.yaml")
@@ -51,7 +61,7 @@ class Site:
 @asynccontextmanager
 async def site_in(folder: Path, **more: str) -> AsyncIterator[Site]:
     """`viva serve` on loopback, with settings on top of a rehearsal's."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     key = secrets.token_urlsafe(24)
     with model.serving(seed=0) as url:
         given = settings(folder, key, url, model.NAME)
@@ -80,7 +90,8 @@ class Candidate:
     def _console(self, message: object) -> None:
         kind, text = getattr(message, "type", ""), getattr(message, "text", "")
         # A refusal on purpose (a full server, a line that is cut) is no complaint of the page's.
-        if kind in ("error", "warning") and not re.search(r"Failed to load resource|WebSocket", text):
+        on_purpose = re.search(r"Failed to load resource|WebSocket", text)
+        if kind in ("error", "warning") and not on_purpose:
             self.complaints.append(f"{kind}: {text}")
 
     @classmethod
@@ -159,6 +170,22 @@ class Candidate:
         await self.by("type-answer").fill(text)
         await self.by("send-answer").click()
 
+    async def answers_all(
+        self, plan: Plan, texts: Mapping[str, str], otherwise: str, send: Send | None = None
+    ) -> None:
+        """Type an answer whenever it is the candidate's turn, to the interview's end."""
+        send = send or self.types
+        while True:
+            await self.page.wait_for_function(_TURN_OR_END)
+            if await self.by("state").get_attribute("data-state") == "ended":
+                await self.by("transcript").wait_for()
+                return
+            before = await self.captions()
+            said = "\n".join(before)
+            asked = [q.id for q in plan.questions() if q.text in said]
+            await send(texts.get(asked[-1], otherwise))
+            await self.page.wait_for_function(_REPLIED, arg=len(before) + 1)
+
     async def ends(self) -> None:
         await self.by("end").click()
         await self.by("end-confirm").click()
@@ -167,5 +194,6 @@ class Candidate:
     def check(self) -> None:
         """Nothing was complained of, and nobody else was asked for anything."""
         assert not self.complaints
-        foreign = [url for url in self.requested if not url.startswith((self.site.base_url, "blob:"))]
+        own = (self.site.base_url, "blob:")
+        foreign = [url for url in self.requested if not url.startswith(own)]
         assert not foreign

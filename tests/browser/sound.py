@@ -1,5 +1,5 @@
-"""What a browser's fake microphone hears: a file that is read from its start whenever the page opens
-the microphone.
+"""What a browser's fake microphone hears: a file that is read from its start whenever the page
+opens the microphone.
 """
 
 from __future__ import annotations
