@@ -21,8 +21,18 @@ from server.api.limits import MAX_FRAME, BodyLimit, SecurityHeaders
 from server.api.parts import Parts, free_bytes
 from server.api.ports import Host, Recordings
 from server.invites import Invites
+from server.logins import Logins
 from server.pages import candidate as candidate_pages
-from server.pages import refusals
+from server.pages import (
+    desk,
+    desk_door,
+    desk_interview,
+    desk_interviews,
+    desk_live,
+    desk_report,
+    home,
+    refusals,
+)
 from server.pages.written import WrittenLegs
 from server.settings import Settings
 from server.store import Store
@@ -43,6 +53,7 @@ def create_app(
     recordings: Recordings,
     key: OperatorKey,
     invites: Invites | None = None,
+    logins: Logins | None = None,
     free: Callable[[], int] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
@@ -62,15 +73,26 @@ def create_app(
         invites=invites or Invites(store),
         recordings=recordings,
         key=key,
+        logins=logins or Logins(store, clock=clock),
         free_bytes=free or (lambda: free_bytes(settings)),
         clock=clock,
     )
     app.state.sockets = socket.Sockets()
     app.state.written_legs = WrittenLegs(host)
     errors.install(app, _refused)
+    app.add_exception_handler(desk.NotSignedIn, desk.to_sign_in)
     for router in (status.router, candidate.router, socket.router, operator.router):
         app.include_router(router)
-    app.include_router(candidate_pages.router)
+    for pages in (
+        candidate_pages,
+        desk_door,
+        desk_interviews,
+        desk_interview,
+        desk_report,
+        desk_live,
+        home,  # last: it answers for what nobody else does
+    ):
+        app.include_router(pages.router)
     app.mount(f"/static/{web.digest()}", StaticFiles(directory=web.STATIC), name="static")
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders, https=settings.base_url.startswith("https:"))

@@ -8,15 +8,20 @@ import json
 from dataclasses import dataclass
 
 from agent import planfile
+from agent.events import DecisionRecorded, Suggestion
 from agent.plan import Plan
 from server import microphone_url, stand_ins
 from server.api.ports import Host, Recordings
 from server.invites import Invites, invite_url
 from server.settings import Settings
-from server.store import InterviewRecord, Store
+from server.store import Erased, InterviewRecord, Store
 
 DAY_S = 86_400.0
 MOST_DAYS = 366.0
+
+
+class NotEnded(Exception):
+    """The interview has to be over first."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,22 @@ async def revoke(invites: Invites, host: Host, interview_id: str) -> int:
     return count
 
 
+async def grade_again(store: Store, interview_id: str) -> int:
+    """Ask for a new revision of the report, and return its number; earlier ones stay. Raises
+    `NotEnded`, `UnknownInterview`, `Erased`."""
+    await _ended(store, interview_id)
+    return await store.enqueue_report(interview_id)
+
+
+async def decide(
+    store: Store, interview_id: str, value: Suggestion, reason: str, *, by: str, at: float
+) -> None:
+    """Record what a person decided; earlier decisions stay in the log. Raises as `grade_again`."""
+    await _ended(store, interview_id)
+    made = DecisionRecorded(at=at, value=value, by=by, reason=reason)
+    await store.append(interview_id, None, [made])
+
+
 async def erase(store: Store, host: Host, recordings: Recordings, interview_id: str) -> None:
     """Every word, the report and the audio go; the log's skeleton stays. Raises
     `UnknownInterview`."""
@@ -78,3 +99,11 @@ async def erase(store: Store, host: Host, recordings: Recordings, interview_id: 
     await host.drop(interview_id)
     await store.erase(interview_id)
     await recordings.erase(interview_id)
+
+
+async def _ended(store: Store, interview_id: str) -> None:
+    status = (await store.interview(interview_id)).status
+    if status == "erased":
+        raise Erased(interview_id)
+    if status != "ended":
+        raise NotEnded(interview_id)

@@ -20,6 +20,7 @@ from server.api.errors import ApiError
 from server.api.keys import OperatorKey
 from server.api.ports import Host, Recordings
 from server.invites import Guesses, Invites, TooManyGuesses
+from server.logins import Logins
 from server.settings import Settings
 from server.store import InterviewRecord, Store
 
@@ -32,6 +33,7 @@ class Parts:
     invites: Invites
     recordings: Recordings
     key: OperatorKey
+    logins: Logins
     free_bytes: Callable[[], int]
     clock: Callable[[], float] = time.time
     wrong_keys: Guesses = field(default_factory=Guesses)

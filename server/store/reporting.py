@@ -99,6 +99,12 @@ def release(db: Connection, owner_prefix: str) -> int:
     return released.rowcount
 
 
+def pending(db: Connection, interview_id: str) -> list[int]:
+    """Revisions of the interview's report that are still to be made."""
+    mine = (jobs.c.interview_id == interview_id) & (jobs.c.state != "done")
+    return sorted(db.execute(select(jobs.c.revision).where(mine)).scalars())
+
+
 def waiting(db: Connection) -> int:
     return len(list(db.execute(select(jobs.c.revision).where(jobs.c.state != "done"))))
 

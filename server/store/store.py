@@ -191,6 +191,10 @@ class Store:
         """At start: queue again what a process that died had claimed; returns how many."""
         return await self._write(lambda db: reporting.release(db, owner_prefix))
 
+    async def reports_pending(self, interview_id: str) -> list[int]:
+        """The revisions of this interview's report that are still to be made."""
+        return await self._read(lambda db: reporting.pending(db, interview_id))
+
     async def jobs_waiting(self) -> int:
         return await self._read(reporting.waiting)
 
