@@ -74,7 +74,7 @@ def write_configuration(at: Nginx, upstream: int, cert: Path, key: Path) -> None
         r"/etc/letsencrypt/\S+/fullchain\.pem": str(cert),
         r"/etc/letsencrypt/\S+/privkey\.pem": str(key),
         r"/var/log/nginx": str(at.folder),
-        r"/var/www/letsencrypt": str(at.folder / "www"),
+        r"/var/www/html": str(at.folder / "www"),
         r"(server_name|https://)(\s*)interviews\.example\.org": r"\1\2localhost",
     }
     for old, new in changes.items():
