@@ -187,3 +187,22 @@ def test_an_interrupted_closing_leaves_time_for_a_last_word_and_then_ends(call: 
     scene.passes(2)
     assert scene.floor.ended == "completed"
     assert scene.interview.ended == "completed"
+
+
+def test_who_is_typing_is_not_hurried(call: Call) -> None:
+    scene = Scene(call)
+    for _ in range(12):
+        scene.passes(5)
+        scene.watch.activity()  # what `Interviewer.typing` tells it
+    assert scene.floor.said == []
+
+
+def test_in_writing_an_open_question_waits_for_as_long_as_it_takes(call: Call) -> None:
+    scene = Scene(call)
+    scene.watch.written = True
+    scene.passes(600)
+    assert scene.floor.said == []
+    scene.turns.typed("I built a thing.")
+    scene.turns.settle("typed")
+    scene.passes(2)
+    assert scene.floor.said, "an answer is replied to as ever"

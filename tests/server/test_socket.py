@@ -74,6 +74,17 @@ async def test_a_whole_text_conversation(
         assert await code_of(ws) == 1000
 
 
+async def test_a_ping_is_answered_and_typing_is_told_to_the_call(
+    url: str, ada: Invited, host: FakeHost
+) -> None:
+    async with opened(url, ada.token) as ws:
+        await received(ws)
+        await ws.send('{"type": "typing"}')
+        await ws.send('{"type": "ping"}')
+        assert await received(ws) == {"type": "pong"}
+    assert host.said == [("typing", "")]
+
+
 async def test_a_voice_socket_hears_of_a_call_that_begins_later(
     url: str, ada: Invited, web: httpx.AsyncClient
 ) -> None:
