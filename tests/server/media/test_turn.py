@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +27,8 @@ from server.media.turn import (
     turn_credentials,
 )
 from server.settings import Settings
+from tests.server.media.relays import SECRET, Relay, coturn, free_port
 
-CONFIG = Path(__file__).parents[3] / "deploy" / "coturn" / "turnserver.conf"
-SECRET = "a secret of the tests"
 URLS = "turn:turn.example.org:3478,turns:turn.example.org:443?transport=tcp"
 
 
@@ -70,17 +68,6 @@ def test_a_fixed_password_is_told_as_it_is() -> None:
 
 
 # --- a real relay ---------------------------------------------------------------------------------
-@dataclass
-class Relay:
-    url: str
-    settings: Settings
-
-    @property
-    def only(self) -> IceSettings:
-        """Of somebody whose network lets nothing else through."""
-        return replace(wiring.ice_settings(self.settings), relay_only=True)
-
-
 Starting = Callable[..., Awaitable[Relay]]
 
 
@@ -95,75 +82,6 @@ async def relay(tmp_path: Path) -> AsyncIterator[Starting]:
             return await stack.enter_async_context(coturn(tmp_path, given))
 
         yield start
-
-
-@asynccontextmanager
-async def coturn(folder: Path, given: dict[str, str]) -> AsyncIterator[Relay]:
-    port, config, log = free_port(), folder / "turnserver.conf", list[str]()
-    config.write_text(configured(port, given))
-    process = await asyncio.create_subprocess_exec(
-        "turnserver",
-        *("-c", str(config), "--pidfile", str(folder / "turn.pid"), "-b", str(folder / "turn.db")),
-        # What a relay on a network refuses to reach, and this one is for.
-        "--allow-loopback-peers",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=folder,
-    )
-    reading = asyncio.create_task(read(process, log))
-    url = f"turn:127.0.0.1:{port}"
-    chosen = {"turn_url": url, "privacy": "local", "data_dir": folder}
-    try:
-        await answers(port, log)
-        yield Relay(url, Settings.model_validate(chosen | (given or {"turn_secret": SECRET})))
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        await reading
-
-
-def configured(port: int, given: dict[str, str]) -> str:
-    """What we ship, on loopback; with a user of its own where one is given."""
-    changes = {
-        "203.0.113.7": "127.0.0.1",
-        "listening-port=3478": f"listening-port={port}",
-        "PUT-A-LONG-RANDOM-SECRET-HERE": SECRET,
-        "log-file=syslog": "log-file=stdout",
-    }
-    if given:
-        user = "{turn_user}:{turn_password}".format_map(given)
-        changes["use-auth-secret\n"] = f"lt-cred-mech\nuser={user}\n"
-        changes[f"static-auth-secret={SECRET}\n"] = ""
-    text = CONFIG.read_text()
-    for old, new in changes.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    return text
-
-
-async def read(process: asyncio.subprocess.Process, log: list[str]) -> None:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        log.append(line.decode(errors="replace"))
-
-
-async def answers(port: int, log: list[str]) -> None:
-    for _ in range(200):
-        with suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            await writer.wait_closed()
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("".join(log))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def called(candidate: IceSettings, server: IceSettings) -> tuple[set[str], bool]:
