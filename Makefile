@@ -4,7 +4,7 @@ BIN := .venv/bin
 MARKED := session or media or browser or rehearsal or vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install test rehearse check lint types imports marked bench-quick vllm-env soak lock
+.PHONY: help install test pictures rehearse check lint types imports marked bench-quick vllm-env soak lock
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -46,6 +46,10 @@ vllm-env: install  ## The environment of the vLLM contract test (6 GB, from the 
 
 soak: install  ## The long series: 60 kills over rehearsals (about an hour)
 	$(BIN)/python -m pytest -m soak -s
+
+pictures: install  ## A picture of every state of every page, at 360 and 1280 px, in out/pictures
+	mkdir -p out/pictures
+	PICTURES=$(CURDIR)/out/pictures $(BIN)/python -m pytest -m browser tests/browser/test_accessibility.py
 
 check: lint types imports bench-quick marked  ## Lint, types, import contracts, short benchmarks, every marked test that can run
 

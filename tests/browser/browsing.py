@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page
+from playwright.async_api import Error as PlaywrightError
 from sound import Microphone
 
 from agent.plan import Plan
+from server.logins import set_password
 from server.rehearsal import model
 from server.rehearsal.client import Invitation, Operator
 from server.rehearsal.processes import ServerProcess, free_port
 from server.rehearsal.run import settings, shipped_plan
+from server.store import Store, sqlite_url
 
 WITHIN_MS = 30_000
 Send = Callable[[str], Awaitable[None]]
@@ -59,9 +62,14 @@ class Site:
 
 
 @asynccontextmanager
-async def site_in(folder: Path, **more: str) -> AsyncIterator[Site]:
-    """`viva serve` on loopback, with settings on top of a rehearsal's."""
+async def site_in(folder: Path, password: str = "", **more: str) -> AsyncIterator[Site]:
+    """`viva serve` on loopback, with settings on top of a rehearsal's; with a password its desk can
+    be opened."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
+    if password:
+        store = Store(sqlite_url(folder))
+        await set_password(store, password)
+        await store.aclose()
     key = secrets.token_urlsafe(24)
     with model.serving(seed=0) as url:
         given = settings(folder, key, url, model.NAME)
@@ -174,7 +182,15 @@ class Candidate:
         self, plan: Plan, texts: Mapping[str, str], otherwise: str, send: Send | None = None
     ) -> None:
         """Type an answer whenever it is the candidate's turn, to the interview's end."""
-        send = send or self.types
+        try:
+            await self._answers_all(plan, texts, otherwise, send or self.types)
+        except PlaywrightError:  # the page of the end came under our hands; nothing else may be so
+            await self.by("transcript").wait_for()
+        assert await self.by("state").get_attribute("data-state") == "ended"
+
+    async def _answers_all(
+        self, plan: Plan, texts: Mapping[str, str], otherwise: str, send: Send
+    ) -> None:
         while True:
             await self.page.wait_for_function(_TURN_OR_END)
             if await self.by("state").get_attribute("data-state") == "ended":
