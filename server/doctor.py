@@ -103,6 +103,9 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         _, total = await store.list_interviews(limit=1)
         waiting = await store.jobs_waiting()
         yield Finding("database", "ok", f"{total} interviews, {waiting} reports to be made.")
+        if await store.password_hash() is None:
+            text = "The recruiter's desk is closed: it has no password."
+            yield Finding("desk", "note", text, "Set it with: viva password")
     finally:
         await store.aclose()
 

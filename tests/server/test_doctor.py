@@ -110,6 +110,13 @@ async def test_a_database_that_is_damaged_is_said(tmp_path: Path) -> None:
     assert finding.state == "bad" and "damaged" in finding.text
 
 
+async def test_a_desk_without_a_password_is_noted(tmp_path: Path) -> None:
+    settings = healthy(tmp_path)
+    settings.data_dir.mkdir()
+    database, desk = await found(doctor._database, settings)
+    assert (database.state, desk.state) == ("ok", "note") and "viva password" in desk.to_do
+
+
 async def test_ports_that_are_taken_are_told_from_our_own_server(tmp_path: Path, url: str) -> None:
     [finding] = await found(doctor._ports, healthy(tmp_path, port=int(url.partition(":")[2])))
     assert finding.state == "ok" and "A Viva server answers" in finding.text
