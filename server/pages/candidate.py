@@ -28,6 +28,7 @@ from server.api.errors import ApiError
 from server.api.limits import MAX_TYPED
 from server.api.models import as_seen
 from server.api.parts import Parts, WithParts, address_of
+from server.api.ports import NotLive
 from server.consents import (
     decline_ai,
     last_consent,
@@ -141,9 +142,9 @@ async def consent(
 @router.post("/person", dependencies=FORM)
 async def person(mine: Mine, parts: WithParts) -> Response:
     """A person instead of the AI; a call that goes on says so itself and ends."""
-    if mine.record.status == "live":
+    try:
         await parts.host.request(mine.record.interview_id, "person")
-    else:
+    except NotLive:
         await decline_ai(parts.store, mine.record, mine.plan, parts.clock())
     return mine.back()
 

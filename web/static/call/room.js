@@ -66,8 +66,13 @@ let mode = facts.mode;
 async function join(chosen) {
   mode = chosen;
   if (mode === "voice" && !(await check.open())) {
-    if (find("before").hidden) view.notice("microphone", find("check-problem").textContent, { kind: "bad", actions: choices() });
-    else find("check-problem").scrollIntoView({ block: "center" });
+    if (find("before").hidden) {
+      view.call();
+      view.state("paused");
+      view.notice("microphone", find("check-problem").textContent, { kind: "bad", actions: choices() });
+    } else {
+      find("check-problem").scrollIntoView({ block: "center" });
+    }
     offerOtherMode();
     return;
   }
