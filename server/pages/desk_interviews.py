@@ -78,7 +78,8 @@ async def make(request: Request, parts: WithParts) -> Response:
     """Make the interview and its link, which this page shows once."""
     microphone_url.check(parts.settings)
     await parts.check_space()
-    entered = await _entered(await request.form(max_files=1, max_fields=20))
+    async with request.form(max_files=1, max_fields=20) as form:
+        entered = await _entered(form)
     plan = await _plan(entered, parts)
     days = _days(entered)
     if len(entered.name) > NAME_LENGTH:

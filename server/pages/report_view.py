@@ -71,7 +71,10 @@ class ReportView:
 
     def _passages(self) -> Iterator[Passage]:
         quotes: dict[str, set[str]] = {}
-        for one in self._report.evidence():
+        words = self._report.job_match.keywords
+        # A keyword alone is no evidence; marked, it would look like some.
+        aside = {id(e) for match in (*words.matched, *words.extra) for e in match.evidence}
+        for one in (e for e in self._report.evidence() if id(e) not in aside):
             quotes.setdefault(one.utterance_id, set()).add(one.quote)
         seen: dict[str, int] = {}
         for said in self._report.transcript:

@@ -6,26 +6,17 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
+from held import OURS, PASSWORD, QUICK
 
-from server.logins import Logins, set_password
+from server.logins import set_password
 from server.store import Store
-
-PASSWORD = "seven blue kettles"
-QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-OURS = {"Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture
 async def opened(store: Store) -> None:
     """The desk has a password."""
     await set_password(store, PASSWORD, QUICK)
-
-
-@pytest.fixture
-def logins(store: Store) -> Logins:
-    return Logins(store, hasher=QUICK)
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ function over() {
 
 function put(id, speaker, text, seconds) {
   document.getElementById("nothing")?.remove();
+  captions.hidden = false;
   const atEnd = captions.scrollHeight - captions.scrollTop - captions.clientHeight < 40;
   let item = [...list.children].find((one) => one.dataset.id === id);
   if (!item) {
