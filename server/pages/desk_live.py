@@ -37,7 +37,8 @@ async def live(request: Request, interview_id: str, parts: WithParts) -> Stream:
     """First the transcript so far, then what is said; it ends with the interview."""
     await parts.store.interview(interview_id)
     told = _told(parts, interview_id, token_of(request))
-    return Stream(told, media_type="text/event-stream")
+    # nginx would hold it back until there is enough of it.
+    return Stream(told, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _told(parts: Parts, interview_id: str, token: str) -> AsyncIterator[str]:
