@@ -1,6 +1,8 @@
 /** One WebRTC connection to the interviewer. It is never mended: when it fails, a new one is made. */
 
 const GATHER_MS = 1500;
+/** A relay takes some round trips more to give its address. */
+const GATHER_RELAY_MS = 4000;
 const WATCH_MS = 400;
 /** The interviewer's sound never pauses, so that its absence tells of a dead line. */
 const QUIET_MS = 2200;
@@ -9,12 +11,14 @@ export class Peer {
   #connection;
   #sender;
   #timer;
+  #gatherMs;
   #onDown;
   #down = false;
 
   /** `onDown` once, when the line is dead; `onSound` with the stream to be played. */
   constructor({ iceServers, track, onSound, onDown }) {
     this.#onDown = onDown;
+    this.#gatherMs = iceServers.length ? GATHER_RELAY_MS : GATHER_MS;
     this.#connection = new RTCPeerConnection({ iceServers });
     this.#sender = this.#connection.addTrack(track, new MediaStream([track]));
     this.#connection.ontrack = (event) => onSound(event.streams[0] ?? new MediaStream([event.track]));
@@ -26,7 +30,7 @@ export class Peer {
     await pc.setLocalDescription(await pc.createOffer());
     if (pc.iceGatheringState !== "complete") {
       await new Promise((resolve) => {
-        const enough = setTimeout(resolve, GATHER_MS);
+        const enough = setTimeout(resolve, this.#gatherMs);
         pc.addEventListener("icegatheringstatechange", () => {
           if (pc.iceGatheringState !== "complete") return;
           clearTimeout(enough);
