@@ -6,10 +6,13 @@
 
 import { Channel } from "./channel.js";
 import { Peer } from "./peer.js";
+import { Reach } from "./reach.js";
 
 const CONNECT_MS = 12_000;
 const OFFER_MS = 7000;
 const PAUSES_MS = [0, 300, 600, 1200, 2500];
+/** As long as a page that is being left may still run. */
+const LEAVING_MS = 2000;
 const REPLACED = 4409;
 const REFUSED = 4403;
 const GONE = ["unknown_invite", "expired_invite", "revoked_invite", "erased", "ended", "not_consented"];
@@ -38,11 +41,17 @@ export class Call {
   #peer = null;
   #epoch = null;
   #joined = false;
+  /** What the server said last on this leg: told before the sound flows, shown when it does. */
+  #state = null;
   #everConnected = false;
   #tries = 0;
   #retry = null;
+  /** The network failed us: nothing is joined before the server is known to answer. */
+  #doubtful = false;
+  #reach = null;
   #refused = null;
   #over = false;
+  #leavingAt = -LEAVING_MS;
 
   /** `sound` is the audio element; `onSettled` is told when an answer is on the disk. */
   constructor({ token, iceServers, view, captions, tabs, sound, onSettled }) {
@@ -54,6 +63,11 @@ export class Call {
     this.#sound = sound;
     this.#onSettled = onSettled;
     addEventListener("online", () => this.#now());
+    // Firefox closes a page's sockets as soon as the next one, or the same again, is on its way: the
+    // page that is being left must not join once more, before the new one does.
+    addEventListener("beforeunload", () => {
+      this.#leavingAt = performance.now();
+    });
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.#now();
     });
@@ -88,6 +102,7 @@ export class Call {
 
   // --- joining ----------------------------------------------------------------------------------
   #now() {
+    this.#reach?.now();
     if (!this.#over && !this.#joined && this.#retry !== null) this.#again(0);
   }
 
@@ -101,17 +116,32 @@ export class Call {
     const leg = this.#leg;
     this.#retry = null;
     this.#refused = null;
+    this.#captions.begin();
     try {
+      if (this.#doubtful) await this.#reached();
+      if (leg !== this.#leg) return;
       await (this.#mode === "voice" ? this.#joinByVoice(leg) : this.#openChannel(leg));
       if (leg !== this.#leg) return;
       this.#joined = true;
       this.#tries = 0;
+      if (this.#state) this.#view.state(this.#state);
       this.#view.dismiss("network", "waiting");
-      if (this.#everConnected) await this.#catchUp(leg);
       this.#everConnected = true;
+      await this.#catchUp(leg);
     } catch (error) {
       if (leg === this.#leg) this.#failed(error);
     }
+  }
+
+  /** Until the server answers; for ever, where the leg is left before that. */
+  async #reached() {
+    await new Promise((resolve) => {
+      this.#reach = new Reach({
+        onReached: resolve,
+        onLate: () => this.#view.notice("network", this.#view.say("network.offline")),
+      });
+    });
+    this.#doubtful = false;
   }
 
   async #joinByVoice(leg) {
@@ -162,7 +192,7 @@ export class Call {
     return answer;
   }
 
-  /** What was said while nobody listened here. */
+  /** What was said while nobody listened here: between two legs, or while the page was loaded. */
   async #catchUp(leg) {
     try {
       const response = await fetch("/api/call/transcript", {
@@ -181,6 +211,7 @@ export class Call {
   #told(message) {
     switch (message.type) {
       case "state":
+        this.#state = message.state;
         this.#view.progress(message);
         if (message.state === "ended") this.#finish();
         else if (this.#joined || this.#mode === "text") this.#view.state(message.state);
@@ -244,9 +275,11 @@ export class Call {
     }
     if (!(error instanceof Refused) && this.#tries >= 1) this.#blocked();
     else if (this.#tries >= 3) this.#view.notice("network", this.#view.say("network.offline"));
+    this.#doubtful = true;
     const pause = wasJoined ? 0 : PAUSES_MS[Math.min(this.#tries, PAUSES_MS.length - 1)];
     this.#tries += 1;
-    this.#again(pause * (0.75 + Math.random() / 2));
+    const leaving = performance.now() - this.#leavingAt < LEAVING_MS;
+    this.#again(leaving ? LEAVING_MS : pause * (0.75 + Math.random() / 2));
   }
 
   /** The server answers, and no sound goes through. */
@@ -282,9 +315,11 @@ export class Call {
   #leave() {
     this.#leg += 1;
     this.#joined = false;
+    this.#state = null;
     this.#epoch = null;
+    this.#reach?.stop();
     this.#channel?.close();
     this.#peer?.close();
-    this.#channel = this.#peer = null;
+    this.#reach = this.#channel = this.#peer = null;
   }
 }

@@ -6,6 +6,8 @@ export class Captions {
   #words;
   #separator;
   #interim = null;
+  /** Utterances told of since `begin`: what they say is not in every transcript yet. */
+  #fresh = new Set();
 
   constructor(list, box, words, language) {
     this.#list = list;
@@ -14,8 +16,14 @@ export class Captions {
     this.#separator = language === "zh" ? "" : " ";
   }
 
+  /** A leg begins: a transcript that is asked for from now on lacks at most what is told from now on. */
+  begin() {
+    this.#fresh.clear();
+  }
+
   /** A caption of the control channel. */
   add({ speaker, text, final, utterance_id: id }) {
+    this.#fresh.add(id);
     if (speaker === "candidate" && !final) {
       this.#showInterim(text);
       return;
@@ -32,11 +40,14 @@ export class Captions {
 
   /** All that stands in the transcript, after a time in which captions may have been missed. */
   replace(utterances) {
+    const told = new Set(utterances.map((one) => one.id));
+    const later = [...this.#list.children].filter(({ dataset: { utterance: id } }) => this.#fresh.has(id) && !told.has(id));
     this.#list.replaceChildren();
     this.#interim = null;
     for (const one of utterances) {
       this.#append(one.speaker, one.id).querySelector(".said").textContent = one.interrupted ? `${one.text} —` : one.text;
     }
+    this.#list.append(...later);
     this.#scroll();
   }
 

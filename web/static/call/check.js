@@ -33,7 +33,7 @@ export class Check {
     this.problem(null);
     this.#find("check-open").hidden = false;
     this.#find("mic-check").textContent = this.#view.say("check.again");
-    await this.list();
+    this.list(); // a third of a second in some browsers: a call that goes on does not wait for it
     this.#watch();
     return true;
   }

@@ -20,10 +20,12 @@ const microphone = new Microphone();
 const check = new Check(microphone, view);
 const tabs = new Tabs(name);
 const draft = new (class {
-  /** What is being typed, kept over a reload; what was sent stays until it is on the server's disk. */
+  /** What is being typed, kept over a reload; what was sent stays until it is on the server's disk, and
+   *  is known over a reload too, or it would stand there to be sent a second time. */
   #key = `viva-draft-${name}`;
+  #sentKey = `viva-sent-${name}`;
   #box = find("type-answer");
-  #sent = null;
+  #sent = sessionStorage.getItem(this.#sentKey);
 
   constructor() {
     this.#box.value ||= sessionStorage.getItem(this.#key) ?? "";
@@ -40,12 +42,14 @@ const draft = new (class {
 
   sent() {
     this.#sent = this.text;
+    sessionStorage.setItem(this.#sentKey, this.#sent);
   }
 
   settled() {
     if (this.#sent === null || !captions.endsWith(this.#sent)) return;
     if (this.text === this.#sent) this.#box.value = "";
     this.#sent = null;
+    sessionStorage.removeItem(this.#sentKey);
     this.keep();
     view.passing("sent", view.say("sent"));
   }
