@@ -24,11 +24,11 @@ from server.store import Store, sqlite_url
 
 WITHIN_MS = 30_000
 Send = Callable[[str], Awaitable[None]]
-_TURN_OR_END = """() => {
+TURN_OR_END = """() => {
     const state = document.querySelector("[data-testid=state]")?.dataset;
     return state?.state === "ended" || (state?.live && state.state === "listening");
 }"""
-_REPLIED = """most => {
+REPLIED = """most => {
     const ended = document.querySelector("[data-testid=state]")?.dataset.state === "ended";
     return ended || document.querySelectorAll("#captions li").length > most;
 }"""
@@ -192,7 +192,7 @@ class Candidate:
         self, plan: Plan, texts: Mapping[str, str], otherwise: str, send: Send
     ) -> None:
         while True:
-            await self.page.wait_for_function(_TURN_OR_END)
+            await self.page.wait_for_function(TURN_OR_END)
             if await self.by("state").get_attribute("data-state") == "ended":
                 await self.by("transcript").wait_for()
                 return
@@ -200,7 +200,7 @@ class Candidate:
             said = "\n".join(before)
             asked = [q.id for q in plan.questions() if q.text in said]
             await send(texts.get(asked[-1], otherwise))
-            await self.page.wait_for_function(_REPLIED, arg=len(before) + 1)
+            await self.page.wait_for_function(REPLIED, arg=len(before) + 1)
 
     async def ends(self) -> None:
         await self.by("end").click()

@@ -26,12 +26,16 @@ class Microphone:
 
     def say(self, *parts: str | float) -> None:
         """Sentences, and seconds of silence between them; nothing: silence."""
-        sounds = [_sound(part) for part in (*parts, SILENCE_S)]
-        with wave.open(str(self.file), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(SAMPLE_RATE)
-            out.writeframes(np.concatenate(sounds).tobytes())
+        record(self.file, *parts, SILENCE_S)
+
+
+def record(file: Path, *parts: str | float) -> None:
+    """A file of sentences, and of seconds of silence."""
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE)
+        out.writeframes(np.concatenate([_sound(part) for part in parts]).tobytes())
 
 
 def _sound(part: str | float) -> np.ndarray:
