@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LOOK_S = 0.25
+"""How often a line is looked at that may have gone dead."""
+
 _EVENTS = {
     "interim": stt.SpeechEventType.INTERIM_TRANSCRIPT,
     "preflight": stt.SpeechEventType.PREFLIGHT_TRANSCRIPT,
@@ -162,9 +165,9 @@ class WhisperStream(stt.RecognizeStream):
 
     async def _watch_for_stalls(self) -> None:
         """A line that went dead in mid-word still gives what was said before."""
-        limit = self._parent.stalled_after_s
         while True:
-            await asyncio.sleep(limit / 4)
+            await asyncio.sleep(min(self._parent.stalled_after_s / 4, LOOK_S))
+            limit = self._parent.stalled_after_s  # shorter, once nothing more is to come
             caught_up = self._input_ch.empty() and self._segmenter.position >= self._pushed * WINDOW
             if caught_up and time.monotonic() - self._last_audio >= limit:
                 if self._segmenter.open:

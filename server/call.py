@@ -58,6 +58,8 @@ LOOK_S = 0.5
 """How often the microphone is looked at."""
 DRAIN_S = 2.0
 """How long a leg that is over waits for the recogniser to finish what was said."""
+LAST_WORD_S = 0.1
+"""After so long without sound the last words of a leg that is over are cut."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,9 @@ class Call:
             await self._stack.aclose()
 
     async def _drain(self, ears: WhisperSTT) -> None:
-        """Let what was said be recognised; a stream that hears nothing more cuts by itself."""
+        """Let what was said be recognised; a stream that hears nothing more cuts by itself, and the
+        next leg waits for that."""
+        ears.stalled_after_s = LAST_WORD_S
         done = asyncio.Event()
 
         def look() -> None:
