@@ -8,84 +8,32 @@ answer is `no-store`, and no address of ours is told to anybody else (`Referrer-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Request
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 
-import prompts
-import web
 from agent.additions import corrections
-from agent.events import AnswerCorrected, Event
-from agent.interview import Interview
-from agent.plan import Plan
-from agent.transcript import Utterance, to_text, transcript, transcript_of
-from server import logs
+from agent.events import AnswerCorrected
+from agent.transcript import to_text, transcript, transcript_of
 from server.api import errors
-from server.api.candidate import call_info
 from server.api.errors import ApiError
 from server.api.limits import MAX_TYPED
 from server.api.models import as_seen
-from server.api.parts import Parts, WithParts, address_of
+from server.api.parts import Parts, WithParts
 from server.api.ports import NotLive
-from server.consents import (
-    decline_ai,
-    last_consent,
-    record_consent,
-    record_extra_time,
-    wants_extra_time,
-)
+from server.consents import decline_ai, record_consent, record_extra_time
+from server.pages import candidate_view
+from server.pages.candidate_view import MAX_CORRECTION
 from server.pages.forms import same_origin
-from server.pages.rendering import render
+from server.pages.visit import Mine, Visit
 from server.pages.written import WrittenLegs
-from server.store import InterviewRecord
 
 router = APIRouter(prefix="/call/{token}", include_in_schema=False)
 FORM = [Depends(same_origin)]
-MAX_CORRECTION = 4000
 MOST_CORRECTIONS = 500
 """Of one interview, all revisions of them together: a log has its bounds."""
-
-
-@dataclass(frozen=True)
-class Visit:
-    """Whose link it is, and how far the interview has come."""
-
-    token: str
-    record: InterviewRecord
-    plan: Plan
-    events: list[Event]
-
-    @property
-    def begun(self) -> bool:
-        return self.record.status in ("live", "away")
-
-    @property
-    def agreed(self) -> bool:
-        told = last_consent(self.events)
-        return told is not None and told.interview
-
-    def interview(self) -> Interview:
-        return Interview(self.plan, prompts.lines(self.plan.language), self.events)
-
-    def back(self, query: str = "") -> RedirectResponse:
-        """To the page, after a form."""
-        return RedirectResponse(f"/call/{self.token}{query}", 303)
-
-
-async def visit(request: Request, token: str, parts: WithParts) -> Visit:
-    """Raises an `InviteError`, whose page tells nothing of any interview."""
-    invite = await parts.invites.open(token, address_of(request))
-    logs.set_interview(invite.interview_id)
-    record = await parts.store.interview(invite.interview_id)
-    request.state.language = record.language
-    plan = await parts.store.plan(record.plan_hash)
-    events = [stored.event for stored in await parts.store.events(record.interview_id)]
-    return Visit(token, record, plan, events)
-
-
-Mine = Annotated[Visit, Depends(visit)]
 
 
 def legs(request: Request) -> WrittenLegs:
@@ -103,10 +51,10 @@ async def read(
 ) -> Response:
     """The page that fits what the interview has come to."""
     if mine.record.status == "ended":
-        return _ended(request, mine, parts)
+        return candidate_view.ended(request, mine, parts)
     if not mine.agreed or (step == "consent" and not mine.begun):
-        return _welcome(request, mine, parts)
-    return _room(request, mine, parts, mode=mode)
+        return candidate_view.welcome(request, mine, parts)
+    return candidate_view.room(request, mine, parts, mode=mode)
 
 
 @router.post("/consent", dependencies=FORM)
@@ -123,7 +71,7 @@ async def consent(
     """Two separate answers; only the first is needed."""
     if not interview:
         given = {"recording": recording, "extra_time": extra_time, "mode": mode}
-        return _welcome(request, mine, parts, status=422, given=given)
+        return candidate_view.welcome(request, mine, parts, status=422, given=given)
     await record_consent(
         parts.store,
         mine.record,
@@ -153,7 +101,7 @@ async def person(mine: Mine, parts: WithParts) -> Response:
 @router.post("/begin", dependencies=FORM)
 async def begin(request: Request, mine: Mine, parts: WithParts, by_form: Legs) -> Response:
     """Begin in writing, or go on with it."""
-    return await _by_form(request, mine, parts, by_form.join(mine.record.interview_id))
+    return await _by_form(request, mine, parts, lambda: by_form.join(mine.record.interview_id))
 
 
 @router.post("/answer", dependencies=FORM)
@@ -169,9 +117,10 @@ async def answer(
     if not text:
         return mine.back("#captions")
     if len(text) > MAX_TYPED:
-        return _room(request, mine, parts, status=422, wrong="too_long", draft=text)
-    typing = by_form.typed(mine.record.interview_id, text)
-    return await _by_form(request, mine, parts, typing, draft=text)
+        return candidate_view.room(request, mine, parts, status=422, wrong="too_long", draft=text)
+    return await _by_form(
+        request, mine, parts, lambda: by_form.typed(mine.record.interview_id, text), draft=text
+    )
 
 
 @router.post("/request", dependencies=FORM)
@@ -185,32 +134,37 @@ async def ask(
     ],
 ) -> Response:
     """A button."""
-    asking = by_form.request(mine.record.interview_id, wanted)
-    return await _by_form(request, mine, parts, asking)
+    return await _by_form(
+        request, mine, parts, lambda: by_form.request(mine.record.interview_id, wanted)
+    )
 
 
 @router.post("/end", dependencies=FORM)
 async def end(request: Request, mine: Mine, parts: WithParts, by_form: Legs) -> Response:
     """End for good; the form asked whether it is meant."""
-    return await _by_form(request, mine, parts, by_form.hang_up(mine.record.interview_id))
+    return await _by_form(request, mine, parts, lambda: by_form.hang_up(mine.record.interview_id))
 
 
 async def _by_form(
-    request: Request, mine: Visit, parts: Parts, doing: Any, draft: str = ""
+    request: Request,
+    mine: Visit,
+    parts: Parts,
+    act: Callable[[], Awaitable[None]],
+    draft: str = "",
 ) -> Response:
     try:
         if not mine.begun:
             await parts.check_space()
-        await doing
+        await act()
     except errors.HANDLED as error:
         refusal = errors.of(error)
+        if refusal.code == "ended" and draft:
+            return candidate_view.ended(request, mine, parts, status=409, unsent=draft)
         if refusal.code in ("ended", "not_consented"):  # its own page says what is so
             return mine.back()
-        return _room(
+        return candidate_view.room(
             request, mine, parts, status=refusal.http_status, wrong=refusal.code, draft=draft
         )
-    finally:
-        doing.close()  # where the disk was too full to begin it never ran
     return mine.back("#answer")
 
 
@@ -249,100 +203,3 @@ async def own_copy(mine: Mine) -> Response:
     name = "interview-transcript.txt"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return PlainTextResponse(text, headers=headers)
-
-
-# --- the three pages ------------------------------------------------------------------------------
-def _welcome(
-    request: Request,
-    mine: Visit,
-    parts: Parts,
-    *,
-    status: int = 200,
-    given: dict[str, Any] | None = None,
-) -> Response:
-    told = last_consent(mine.events)
-    before = {
-        "recording": bool(told and told.recording),
-        "extra_time": wants_extra_time(mine.events),
-        "mode": "voice",
-    }
-    return render(
-        request,
-        "candidate/welcome.html",
-        mine.plan.language,
-        status=status,
-        token=mine.token,
-        info=call_info(mine.record, mine.plan, mine.events, parts),
-        given=given or before,
-        interview=bool(told and told.interview and given is None),
-        missing=given is not None,
-        practice=_has_practice(mine.plan),
-        kept_for=_kept_for(mine.plan),
-        factor=mine.plan.policy.extra_time_factor,
-        granted=mine.record.time_factor > 1.0,
-    )
-
-
-def _room(
-    request: Request,
-    mine: Visit,
-    parts: Parts,
-    *,
-    status: int = 200,
-    mode: str = "",
-    wrong: str = "",
-    draft: str = "",
-) -> Response:
-    held = mine.interview()
-    question, questions = held.progress()
-    stage = held.stage
-    known = web.section(mine.plan.language, "call")
-    state = "paused" if held.paused or mine.record.status == "away" else "listening"
-    return render(
-        request,
-        "candidate/room.html",
-        mine.plan.language,
-        status=status,
-        token=mine.token,
-        info=call_info(mine.record, mine.plan, mine.events, parts),
-        begun=mine.begun,
-        mode="text" if mode == "text" else "voice",
-        state=state,
-        stage=stage.title if stage else "",
-        practising=stage is not None and stage.kind == "practice",
-        practice=_has_practice(mine.plan),
-        question=question,
-        questions=questions,
-        minutes_left=round(held.time_left(parts.clock()) / 60),
-        said=transcript_of(mine.events),
-        wrong=known.get(f"wrong.{wrong}", known["wrong.failed"]) if wrong else "",
-        draft=draft,
-        words=known,
-    )
-
-
-def _ended(request: Request, mine: Visit, parts: Parts) -> Response:
-    said: tuple[Utterance, ...] = transcript_of(mine.events)
-    return render(
-        request,
-        "candidate/ended.html",
-        mine.plan.language,
-        token=mine.token,
-        info=call_info(mine.record, mine.plan, mine.events, parts),
-        reason=mine.record.end_reason,
-        said=said,
-        corrections=corrections(mine.events),
-        saved=request.query_params.get("saved") == "1",
-        max_correction=MAX_CORRECTION,
-        kept_for=_kept_for(mine.plan),
-    )
-
-
-def _has_practice(plan: Plan) -> bool:
-    return any(stage.kind == "practice" and stage.questions for stage in plan.stages)
-
-
-def _kept_for(plan: Plan) -> str:
-    days = plan.policy.retention_days
-    key = "common.one_day" if days == 1 else "common.many_days"
-    return web.say(plan.language, key, n=days)

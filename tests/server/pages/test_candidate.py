@@ -189,6 +189,18 @@ async def test_100_kb_typed_are_refused_and_kept(web: httpx.AsyncClient, invite:
     assert page.text.count("word") >= 20_000
 
 
+async def test_an_answer_that_comes_after_the_end_is_shown_and_not_lost(
+    web: httpx.AsyncClient, invite: Inviting, host: FakeHost, store: Store
+) -> None:
+    ada = await invite("Ada")
+    await agrees(web, ada)
+    await finished(store, ada, "One.")
+    page = await post(web, ada, "/answer", text="My <i>last</i> word")
+    assert page.status_code == 409
+    assert "My <i>last</i> word" in said(page)
+    assert "<i>last" not in page.text
+
+
 async def test_before_consent_a_form_leads_back_to_it(
     web: httpx.AsyncClient, invite: Inviting, host: FakeHost
 ) -> None:
