@@ -81,13 +81,21 @@ class WrittenLegs:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _replied(self, interview_id: str) -> None:
-        """Until the interviewer has said something and waits, or the interview is over."""
-        said = False
+        """Until the interviewer has said something, waits, and what was said can be read: a page is
+        made from the log, which is written a moment after it is told of."""
+        said = written = 0
+        waits = False
         async for message in self._host.subscribe(interview_id):
-            if message["type"] == "caption" and message["speaker"] == "interviewer":
-                said = True
-            state = message.get("state")
-            if state == "ended" or (said and state in SETTLED):
+            match message:
+                case {"type": "caption", "speaker": "interviewer", "final": True}:
+                    said += 1
+                case {"type": "committed", "event": "line_spoken"}:
+                    written += 1
+                case {"type": "state", "state": "ended"}:
+                    return
+                case {"type": "state", "state": state}:
+                    waits = state in SETTLED
+            if waits and 0 < said <= written:
                 return
 
     def _stay(self, interview_id: str, epoch: int) -> None:
