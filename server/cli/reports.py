@@ -93,4 +93,7 @@ def _lines(report: Report) -> list[str]:
         lines.append(f"  {name:16} {given:>2}  {rating.reason}")
     for answer in report.answers:
         lines += ["", f"{answer.question_id} ({answer.state}): {answer.question}"]
+    if decided := report.human_decision:
+        on = decided.at.date().isoformat()
+        lines += ["", f"Decided by {decided.by} on {on}: {decided.value}. {decided.reason}"]
     return [*lines, "", overall.overall_remark]

@@ -4,6 +4,7 @@ sound.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from itertools import pairwise
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 import jsonschema
 import pytest
+from fake_host import OPERATOR
 from fastapi import FastAPI
 from held import (
     BEGAN,
@@ -28,10 +30,12 @@ from held import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from agent.events import AnswerCorrected, EndReason
 from agent.plan import Plan
 from agent.report import schema
+from server import cli
 from server.pages.report_view import marked
 from server.store import Store
 
@@ -173,7 +177,7 @@ async def test_grading_again_keeps_the_earlier_revision_to_be_read(
 
 
 async def test_what_people_add_stands_beside_what_was_heard(
-    admin: httpx.AsyncClient, web: httpx.AsyncClient, store: Store, plan: Plan
+    admin: httpx.AsyncClient, web: httpx.AsyncClient, store: Store, plan: Plan, tmp_path: Path
 ) -> None:
     interview_id = await held(store, plan)
     await graded(store)
@@ -189,10 +193,17 @@ async def test_what_people_add_stands_beside_what_was_heard(
         assert "Strong yes" in said and "Knows tests" in said
     report = loads((await admin.get(report_of(interview_id) + ".json")).text)
     assert report["human_decision"]["value"] == "strong_yes"  # type: ignore[index]
-    from fake_host import OPERATOR
-
     by_key = await web.get(f"/api/interviews/{interview_id}/report", headers=OPERATOR)
     assert by_key.json() == report
+    printed = await asyncio.to_thread(shown, tmp_path, interview_id)
+    assert "Decided by admin on" in printed and "strong_yes. Knows tests" in printed
+    assert loads(await asyncio.to_thread(shown, tmp_path, interview_id, "--json")) == report
+
+
+def shown(folder: Path, interview_id: str, *more: str) -> str:
+    """What `viva report show` prints."""
+    given = ["report", "show", interview_id, "--data-dir", str(folder), *more]
+    return CliRunner().invoke(cli.app, given, catch_exceptions=False).stdout
 
 
 async def test_what_is_downloaded_is_whole_and_valid(
