@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 import web
@@ -93,7 +94,10 @@ def create_app(
         home,  # last: it answers for what nobody else does
     ):
         app.include_router(pages.router)
-    app.mount(f"/static/{web.digest()}", StaticFiles(directory=web.STATIC), name="static")
+    # Only these are compressed: the length of a page must not tell of the secrets in it.
+    app.mount(
+        f"/static/{web.digest()}", GZipMiddleware(StaticFiles(directory=web.STATIC)), "static"
+    )
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders, https=settings.base_url.startswith("https:"))
     return app
