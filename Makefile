@@ -40,12 +40,15 @@ marked: install  ## Every marked test that can run here
 bench-quick: install
 	$(BIN)/python -m bench.receive --quick
 	$(BIN)/python -m bench.turn_latency --quick
+	$(BIN)/python -m bench.first_load --quick
+	$(BIN)/python -m bench.rejoin --quick
 
 vllm-env: install  ## The environment of the vLLM contract test (6 GB, from the package index)
 	$(BIN)/python tests/vllm/environment.py
 
-soak: install  ## The long series: 60 kills over rehearsals (about an hour)
+soak: install  ## The long series: 60 kills over rehearsals, 50 reloads and 50 lost networks (an hour and a half)
 	$(BIN)/python -m pytest -m soak -s
+	$(BIN)/python -m bench.rejoin
 
 pictures: install  ## A picture of every state of every page, at 360 and 1280 px, in out/pictures
 	mkdir -p out/pictures

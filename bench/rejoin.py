@@ -61,6 +61,7 @@ SPOKEN = (
 DECISION_S = 1.0
 """How long the stand-in model thinks: long enough to be hit while it does."""
 DROP_S = (1.0, 12.0)
+QUICK_DROP_S = (1.0, 6.0)
 MOST_FAULTS = 9
 """Of one interview."""
 RECOVER_S = 45.0
@@ -75,13 +76,15 @@ class Planned:
     lasts_s: float = 0.0
 
 
-def planned(reloads: int, drops: int, rng: random.Random) -> list[Planned]:
+def planned(
+    reloads: int, drops: int, rng: random.Random, lasts_s: tuple[float, float] = DROP_S
+) -> list[Planned]:
     """Every moment as often as the others, in a random order."""
     every: list[Planned] = []
     for n in range(reloads):
         every.append(Planned("reload", MOMENTS[n % len(MOMENTS)]))
     for n in range(drops):
-        every.append(Planned("drop", MOMENTS[n % len(MOMENTS)], rng.uniform(*DROP_S)))
+        every.append(Planned("drop", MOMENTS[n % len(MOMENTS)], rng.uniform(*lasts_s)))
     rng.shuffle(every)
     return every
 
@@ -287,7 +290,8 @@ async def measure(options: argparse.Namespace, binary: str) -> dict[str, Any]:
     from bench.rejoin_page import Microphone, chromium
 
     rng = random.Random(options.seed)
-    waiting = planned(options.reloads, options.drops, rng)
+    lasts_s = QUICK_DROP_S if options.quick else DROP_S
+    waiting = planned(options.reloads, options.drops, rng, lasts_s)
     begun, load = time.monotonic(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
