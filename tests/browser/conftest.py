@@ -4,28 +4,15 @@ recogniser and stand-in model, and Debian's Chromium driven by Playwright.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from browsers import ALLOWED, CHROMIUM, FAKE, chromium_with
 from browsing import Site, site_in
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Playwright, async_playwright
 from sound import Microphone
-
-CHROMIUM = shutil.which("chromium") or ""
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--allow-loopback-in-peer-connection",
-    # As a candidate's browser is: no sound before somebody has pressed something.
-    "--autoplay-policy=user-gesture-required",
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,10 +39,30 @@ def microphone(tmp_path: Path) -> Microphone:
 
 @pytest.fixture
 async def chromium(microphone: Microphone) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[*FLAGS, f"--use-file-for-fake-audio-capture={microphone.file}%noloop"],
-        )
+    heard = f"--use-file-for-fake-audio-capture={microphone.file}%noloop"
+    async with (
+        async_playwright() as playwright,
+        chromium_with(playwright, (ALLOWED, FAKE, heard)) as browser,
+    ):
         yield browser
-        await browser.close()
+
+
+# One server and one browser for all tests of a module that runs on the module's own loop.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    # Whoever left keeps their place for a while.
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    async with site_in(folder, max_interviews="40") as site:
+        yield site
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def playwright() -> AsyncIterator[Playwright]:
+    async with async_playwright() as playwright:
+        yield playwright
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_chromium(playwright: Playwright) -> AsyncIterator[Browser]:
+    async with chromium_with(playwright, (ALLOWED, FAKE)) as browser:
+        yield browser
