@@ -70,7 +70,9 @@ async def house(
 ) -> AsyncIterator[House]:
     """Everything that `viva serve` makes, but for the recogniser."""
     given = {"model": "viva-stand-in", "model_mode": "tools", "min_free_mb": 0} | settings
-    chosen = Settings(data_dir=folder, model_url=model_url, privacy="local", port=0, **given)
+    # A port of its own: at port 0 no link could be given out.
+    given = {"port": free_port()} | given
+    chosen = Settings(data_dir=folder, model_url=model_url, privacy="local", **given)
     store = store or Store(sqlite_url(folder))
     client = model_client(chosen, grading=True)
     reports = ReportRunner(
