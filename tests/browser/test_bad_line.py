@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from browsers import ALLOWED, FAKE, chromium_with
-from browsing import ENGLISH, Candidate, Site
+from browsing import ENGLISH, HIKING, PYTHON, SLOW, Candidate, Site
 from playwright.async_api import Browser, Playwright, expect
-from test_interview import HIKING, PYTHON, SLOW
 
 import web
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 
 import pytest
-from browsing import CHINESE, ENGLISH, Candidate, Site
+from browsing import CHINESE, ENGLISH, PYTHON, Candidate, Site
 from playwright.async_api import Browser, Page, expect
-from test_interview import PYTHON
 
 import web
 from agent.plan import Language, Plan
