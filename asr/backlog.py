@@ -44,9 +44,9 @@ class Limits:
     workers: int = 1
     max_queued: int = 64
     max_wait_s: float = 8.0
-    max_batch: int = 8
-    max_batch_s: float = 80.0
-    """Seconds of audio in one batch, so that eight long pieces do not hold everybody up."""
+    max_batch: int = 4
+    max_batch_s: float = 40.0
+    """Seconds of audio in one batch, so that a few long pieces do not hold everybody up."""
 
 
 class Backlog:

@@ -73,7 +73,12 @@ async def ask(engine: Engine, number: int, fate: int = FINE, **how: object) -> "
     samples = how.pop("samples", 16_000)
     audio = piece(number, fate, samples)  # type: ignore[arg-type]
     how = {"source": number, **how}
-    task = asyncio.create_task(engine.recognise(audio, language="en", **how))  # type: ignore[arg-type]
+
+    async def in_time() -> Recognition:
+        async with asyncio.timeout(20):
+            return await engine.recognise(audio, language="en", **how)  # type: ignore[arg-type]
+
+    task = asyncio.create_task(in_time())
     await asyncio.sleep(0)
     return task
 
