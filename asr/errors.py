@@ -35,3 +35,7 @@ class RecognitionFailed(HearingError):
 
 class Overloaded(RecognitionFailed):
     """More audio is waiting than this machine recognises in time."""
+
+
+class UnreadableRecording(HearingError):
+    """A file is no recording that can be read; the message says what is wrong with it."""

@@ -26,6 +26,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -81,10 +82,10 @@ def planned(
 ) -> list[Planned]:
     """Every moment as often as the others, in a random order."""
     every: list[Planned] = []
-    for n in range(reloads):
-        every.append(Planned("reload", MOMENTS[n % len(MOMENTS)]))
-    for n in range(drops):
-        every.append(Planned("drop", MOMENTS[n % len(MOMENTS)], rng.uniform(*lasts_s)))
+    for _, moment in zip(range(reloads), cycle(MOMENTS["reload"]), strict=False):
+        every.append(Planned("reload", moment))
+    for _, moment in zip(range(drops), cycle(MOMENTS["drop"]), strict=False):
+        every.append(Planned("drop", moment, rng.uniform(*lasts_s)))
     rng.shuffle(every)
     return every
 
@@ -171,7 +172,10 @@ class Series:
         else:
             self._network.cut()
             at = time.time()
-            await asyncio.sleep(fault.lasts_s)
+            if fault.moment == "sent_into_it":
+                await asyncio.sleep(self._rng.uniform(0.0, 1.5))
+                await self._types(page, typed)
+            await asyncio.sleep(max(0.0, at + fault.lasts_s - time.time()))
             self._network.mend()
             struck = Fault("drop", fault.moment, at, time.time(), state)
         found = await self._recovers(page, struck)
@@ -195,6 +199,8 @@ class Series:
             case "candidate_speaks":
                 seconds = await page.speaks(self._rng.sample(SPOKEN, 2))
                 await asyncio.sleep(wait(0.3, seconds))
+            case "sent_into_it":
+                await asyncio.sleep(wait(0.0, 2.0))
             case "just_sent":
                 await self._types(page, typed)
                 await asyncio.sleep(wait(0.0, 0.15))
@@ -360,6 +366,7 @@ def counts(results: Results) -> dict[str, int]:
     every = results.kept
     return {
         "interviews": len(every),
+        "events": sum(k.events for k in every),
         "joins": sum(k.joins for k in every),
         "committed_events_told": sum(k.committed for k in every),
         "committed_lost": sum(len(k.lost) for k in every),

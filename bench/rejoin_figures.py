@@ -18,13 +18,12 @@ from server.rehearsal.survival import asked_twice, decided_twice, losses
 
 Kind = Literal["join", "reload", "drop"]
 """The first join is measured as the faults are: it is what they are compared to."""
-Moment = Literal["interviewer_speaks", "candidate_speaks", "thinking", "just_sent"]
-MOMENTS: tuple[Moment, ...] = (
-    "interviewer_speaks",
-    "candidate_speaks",
-    "thinking",
-    "just_sent",
-)
+Moment = Literal["interviewer_speaks", "candidate_speaks", "thinking", "just_sent", "sent_into_it"]
+MOMENTS: dict[Kind, tuple[Moment, ...]] = {
+    "reload": ("interviewer_speaks", "candidate_speaks", "thinking", "just_sent"),
+    # The last: an answer is sent when the network is gone and the page does not know it yet.
+    "drop": ("interviewer_speaks", "candidate_speaks", "thinking", "just_sent", "sent_into_it"),
+}
 THERE = ("listening", "thinking", "speaking", "paused")
 """States of a page that is connected."""
 
@@ -151,7 +150,10 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 class Kept:
     """One interview's log against what its page was told."""
 
+    events: int
+    """In the log."""
     committed: int
+    """Of them, how many the page was told to be durable: those of the time it was there."""
     lost: tuple[str, ...]
     """Events that were told to be durable, and are not in the log, or are others."""
     typed_lost: tuple[str, ...]
@@ -173,6 +175,7 @@ def kept(
     times = {text: said.count(text) for text in typed}
     kinds = Counter(entry["event"]["type"] for entry in entries)
     return Kept(
+        events=len(entries),
         committed=found.committed,
         lost=found.missing,
         typed_lost=tuple(text for text, n in times.items() if n == 0),

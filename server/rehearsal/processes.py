@@ -40,6 +40,11 @@ class ServerProcess:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that was started last."""
+        return self._process.pid if self._process else None
+
     async def start(self) -> None:
         """Until it answers. Raises `ServerFailed`."""
         mine = {k: v for k, v in os.environ.items() if not k.startswith("VIVA_")}

@@ -94,7 +94,7 @@ def test_spread_is_by_nearest_rank_and_leaves_out_what_did_not_come() -> None:
 
 
 def test_every_moment_is_hit_as_often_as_the_others() -> None:
-    every = planned(8, 8, random.Random(1))
+    every = planned(8, 10, random.Random(1))
     assert set(Counter((one.kind, one.moment) for one in every).values()) == {2}
     assert all(1 <= one.lasts_s <= 12 for one in every if one.kind == "drop")
 

@@ -34,8 +34,24 @@ REPLIED = """most => {
 }"""
 """Answer and reply both stand among the captions, or it is over."""
 PASSWORD = "a password for tests only"
+# Sentences that the rehearsal recogniser hears without a mistake.
+HIKING = "In my free time I enjoy hiking and cooking."
+PYTHON = "I used Python and testing every day."
+SLOW = "It was a difficult project, because the old system was slow."
+SUCCESS = "In the end, the project was a success."
 ENGLISH = shipped_plan("rehearsal_en.yaml")
 CHINESE = shipped_plan("rehearsal_zh.yaml")
+CHINESE_ANSWERS = {
+    "warm_up": "空闲时我喜欢爬山和做饭。",
+    "experience": "我做过四年后端工程师，每天使用 Python，上一份工作里开发了一个支付系统。",
+    "project": "项目很困难，因为旧系统很慢。我负责设计数据库，最后响应时间减少了百分之四十。",
+    "conflict": "有一次两位同事对计划有分歧，我认真听取了双方的意见，最后大家都同意了。",
+    "mistake": "有一次我们发现了一个严重的错误，我承担了责任，把笔记分享给大家。",
+    "weakness": "我有时太注意细节。",
+    "start": "我四周之后可以到岗。",
+    "your_questions": "没有别的问题了，谢谢。",
+}
+"""By question."""
 
 
 @dataclass

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from browsing import CHINESE, ENGLISH, REPLIED, TURN_OR_END, Site
+from browsing import CHINESE, CHINESE_ANSWERS, ENGLISH, HIKING, PYTHON, REPLIED, TURN_OR_END, Site
 from firefox import FIREFOX, Firefox, Page, launch
 from soundcard import PULSEAUDIO, SoundCard, sound_card
-from test_interview import CHINESE_ANSWERS, HIKING, PYTHON
 
 import web
 from agent.plan import Plan

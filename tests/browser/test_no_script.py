@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from browsing import CHINESE, ENGLISH, Candidate, Site
+from browsing import CHINESE, CHINESE_ANSWERS, ENGLISH, Candidate, Site
 from playwright.async_api import Browser, BrowserContext, expect
-from test_interview import CHINESE_ANSWERS
 
 import web
 from agent.plan import Plan

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -14,12 +16,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.main import get_command
 
 from server import cli, wiring
 from server.settings import Settings
+from tests.asr.recordings import encrypted, save, tone
+from tests.asr.speech import answer
 
 ROOT = Path(__file__).parents[2]
 PLAN = ROOT / "prompts" / "plans" / "rehearsal_en.yaml"
@@ -62,7 +67,7 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
         check=True,
     )
     assert done.stdout.rstrip().endswith("[]")
-    named = "serve rehearse invite password plan report models backup doctor"
+    named = "serve rehearse transcribe invite password plan report models backup doctor"
     for command in named.split():
         assert f"  {command} " in done.stdout
 
@@ -290,3 +295,164 @@ def test_an_invite_to_an_installation_with_stand_ins_is_to_a_rehearsal(
     with closing(sqlite3.connect(tmp_path / "data" / "viva.sqlite3")) as database:
         found = database.execute("SELECT rehearsal FROM interviews ORDER BY created_at").fetchall()
     assert found == [(0,), (1,)]
+
+
+HEARS = ("--asr-model", "rehearsal")
+SAID = "I led a team of seven engineers."
+
+
+def test_a_recording_is_read_to_the_screen(run: Run, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.ogg", answer(0.5, SAID, 0.5))
+    assert run("transcribe", path, *HEARS) == (0, f"{SAID}\n", "")
+    code, out, _ = run("transcribe", path, *HEARS, "--format", "json")
+    assert (code, json.loads(out)["segments"][0]["text"]) == (0, SAID)
+    code, out, _ = run("transcribe", path, *HEARS, "--format", "vtt", "--speakers", "Ada")
+    assert out.startswith("WEBVTT\n\n00:00:00.") and out.endswith(f"<v Ada>{SAID}\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_go_on(run: Run, tmp_path: Path) -> None:
+    good = save(tmp_path / "good.flac", answer(0.5, SAID, 0.5))
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "zip.wav").write_bytes(b"PK\x03\x04" + bytes(500))
+    (tmp_path / "damaged.mp3").write_bytes(b"\xff\xfb" * 40)
+    encrypted(tmp_path / "locked.mp4", tone(2))
+    names = ("empty.wav", "zip.wav", "damaged.mp3", "locked.mp4", "missing.wav", "folder")
+    (tmp_path / "folder").mkdir()
+    given = [tmp_path / name for name in names]
+    out = tmp_path / "texts"
+    code, _, err = run("transcribe", *given, good, *HEARS, "--out", out, "--format", "txt,json,vtt")
+    assert code == 1
+    for name in names:
+        assert err.count(f"{name}: it is") + err.count(f"{name}: there is no such file") == 1, err
+    assert "6 of 7 recordings" in err
+    assert sorted(one.name for one in out.iterdir()) == ["good.json", "good.txt", "good.vtt"]
+    assert (out / "good.txt").read_text() == f"{SAID}\n"
+
+
+def test_a_recording_that_is_cut_short_is_transcribed_and_leaves_code_1(
+    run: Run, tmp_path: Path
+) -> None:
+    whole = save(tmp_path / "a.wav", answer(0.5, SAID, 4.0)).read_bytes()
+    (tmp_path / "b.wav").write_bytes(whole[: len(whole) * 3 // 4])
+    code, out, err = run("transcribe", tmp_path / "b.wav", *HEARS)
+    assert (code, out) == (1, f"{SAID}\n")
+    assert "cut short" in err
+
+
+def test_a_transcript_that_is_there_stays_unless_forced(run: Run, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.wav", answer(0.5, SAID, 0.5))
+    given = ("transcribe", path, *HEARS, "--out", tmp_path, "--format")
+    (tmp_path / "a.txt").write_text("mine")
+    code, _, err = run(*given, "txt")
+    assert (code, "--force" in err) == (0, True)
+    code, _, err = run(*given, "txt,vtt")  # what is missing is written
+    assert (code, "a.txt is there already" in err) == (0, True)
+    assert (tmp_path / "a.vtt").exists()
+    assert (tmp_path / "a.txt").read_text() == "mine"
+    assert run(*given, "txt", "--force")[0] == 0
+    assert (tmp_path / "a.txt").read_text() == f"{SAID}\n"
+
+
+def test_several_recordings_come_in_the_order_in_which_they_were_named(
+    run: Run, tmp_path: Path
+) -> None:
+    long = save(tmp_path / "long.wav", answer(0.5, *[SAID, 0.5] * 5))
+    short = save(tmp_path / "short.wav", answer(0.5, SAID, 0.5))
+    nothing = save(tmp_path / "nothing.wav", tone(1))
+    code, out, err = run("transcribe", long, nothing, short, short, *HEARS)
+    assert code == 0
+    assert [line for line in out.splitlines() if line.endswith(".wav")] == [
+        *map(str, (long, nothing, short))
+    ]
+    assert "nothing.wav: 0:01 of sound, no speech" in err
+    code, out, _ = run("transcribe", long, short, *HEARS, "--format", "json")
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [str(long), str(short)]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--format", "pdf"), "txt, json or vtt"),
+        (("--format", ""), "txt, json or vtt"),
+        (("--format", "txt,vtt"), "need a folder"),
+        (("--channels", "left"), "split, mix or auto"),
+        (("--asr-device", "tpu"), "VIVA_ASR_DEVICE is 'tpu'"),
+    ],
+)
+def test_what_was_asked_wrongly_of_transcribe_leaves_code_2(
+    run: Run, given: tuple[str, ...], said: str
+) -> None:
+    code, _, err = run("transcribe", "a.wav", *given)
+    assert code == 2
+    assert said in err
+
+
+def test_transcribe_without_a_model_or_a_language_it_knows_says_so(
+    run: Run, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "a.wav", tone(1))
+    code, _, err = run("transcribe", path, "--asr-model", "small")
+    assert (code, "viva models fetch small" in err) == (1, True)
+    code, _, err = run("transcribe", path, *HEARS, "--language", "xx")
+    assert (code, "does not know the language 'xx'" in err) == (1, True)
+    (tmp_path / "file").touch()
+    code, _, err = run("transcribe", path, *HEARS, "--out", tmp_path / "file")
+    assert (code, "File exists" in err) == (1, True)
+
+
+def viva(*arguments: str | Path) -> list[str]:
+    code = (
+        "import atexit, sys; from server.cli import main;"
+        "atexit.register(lambda: print(*(m for m in sys.modules if m.startswith('livekit'))));"
+        "main()"
+    )
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
+
+
+def test_transcribe_loads_nothing_of_livekit_and_shows_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    """LiveKit's licence allows its models inside an AgentSession only."""
+    path = save(tmp_path / "[a] talk.wav", answer(0.5, *[SAID, 0.5] * 10))
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        child = subprocess.Popen(
+            viva("transcribe", path, *HEARS),
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux's way to say that nobody writes any more
+            while piece := screen.read(4096):
+                shown += piece
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert out.decode() == f"{' '.join([SAID] * 10)}\n\n"  # and no module
+    assert "[a] talk.wav" in shown.decode()
+    assert "%" in shown.decode()
+
+
+def test_ctrl_c_leaves_what_is_done_and_says_so(tmp_path: Path) -> None:
+    short = save(tmp_path / "short.wav", answer(0.5, SAID, 0.5))
+    long = save(tmp_path / "long.flac", np.tile(answer(0.5, SAID, 0.5), 400))
+    out = tmp_path / "out"
+    child = subprocess.Popen(
+        viva("transcribe", short, long, *HEARS, "--out", out),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    assert "short.wav: 0:0" in child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Stopped: 1 of 2 recordings transcribed" in err
+    assert "Traceback" not in err
+    assert [one.name for one in out.iterdir()] == ["short.txt"]

@@ -15,6 +15,7 @@ const PAUSES_MS = [0, 300, 600, 1200, 2500];
 const LEAVING_MS = 2000;
 const REPLACED = 4409;
 const REFUSED = 4403;
+const NO_REFUSAL = ["no_audio", "silent"];
 const GONE = ["unknown_invite", "expired_invite", "revoked_invite", "erased", "ended", "not_consented"];
 
 /** What the server answered, or what kept it from answering. */
@@ -34,6 +35,7 @@ export class Call {
   #tabs;
   #sound;
   #onSettled;
+  #onRefused;
   #mode = "voice";
   #microphone = null;
   #leg = 0;
@@ -53,8 +55,9 @@ export class Call {
   #over = false;
   #leavingAt = -LEAVING_MS;
 
-  /** `sound` is the audio element; `onSettled` is told when an answer is on the disk. */
-  constructor({ token, iceServers, view, captions, tabs, sound, onSettled }) {
+  /** `sound` is the audio element; `onSettled` is told when an answer is on the disk, `onRefused` when the
+   *  server did not take a message. */
+  constructor({ token, iceServers, view, captions, tabs, sound, onSettled, onRefused }) {
     this.#token = token;
     this.#iceServers = iceServers;
     this.#view = view;
@@ -62,6 +65,7 @@ export class Call {
     this.#tabs = tabs;
     this.#sound = sound;
     this.#onSettled = onSettled;
+    this.#onRefused = onRefused;
     addEventListener("online", () => this.#now());
     // Firefox closes a page's sockets as soon as the next one, or the same again, is on its way: the
     // page that is being left must not join once more, before the new one does.
@@ -75,6 +79,11 @@ export class Call {
 
   get mode() {
     return this.#mode;
+  }
+
+  /** A number for the connection there is now; another one after every rejoin. */
+  get leg() {
+    return this.#leg;
   }
 
   /** Join, whoever holds the call now. By voice a microphone comes with it. */
@@ -234,6 +243,7 @@ export class Call {
     } else {
       this.#refused = message;
       this.#view.notice(`server-${message.code}`, message.text);
+      if (!NO_REFUSAL.includes(message.code)) this.#onRefused();
     }
   }
 

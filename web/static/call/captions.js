@@ -54,7 +54,7 @@ export class Captions {
   /** Whether the candidate has said just this last. */
   endsWith(text) {
     const mine = [...this.#list.querySelectorAll("li.candidate:not(.interim) .said")];
-    return mine.slice(-2).some((said) => said.textContent.trim().endsWith(text));
+    return mine.slice(-2).some((said) => seen(said.textContent).endsWith(seen(text)));
   }
 
   #item(id) {
@@ -93,4 +93,10 @@ export class Captions {
   #scroll() {
     this.#box.scrollTop = this.#box.scrollHeight;
   }
+}
+
+/** A text without what is not seen of it: the server leaves out marks that turn the direction, which
+ *  keyboards for Arabic and Hebrew put in. */
+function seen(text) {
+  return text.replace(/[\p{C}\s]/gu, "");
 }

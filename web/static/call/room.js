@@ -26,6 +26,7 @@ const draft = new (class {
   #sentKey = `viva-sent-${name}`;
   #box = find("type-answer");
   #sent = sessionStorage.getItem(this.#sentKey);
+  #leg = null;
 
   constructor() {
     this.#box.value ||= sessionStorage.getItem(this.#key) ?? "";
@@ -40,9 +41,21 @@ const draft = new (class {
     sessionStorage.setItem(this.#key, this.#box.value);
   }
 
-  sent() {
+  /** Whether just this was sent on this leg. It arrives, however long a bad network holds it up, or the
+   *  leg is left: pressed again in the meantime, it would be two answers. */
+  isOnItsWay(leg) {
+    return this.#sent === this.text && this.#leg === leg;
+  }
+
+  sent(leg) {
     this.#sent = this.text;
+    this.#leg = leg;
     sessionStorage.setItem(this.#sentKey, this.#sent);
+  }
+
+  /** The server did not take something: this may be sent again. */
+  refused() {
+    this.#leg = null;
   }
 
   settled() {
@@ -62,6 +75,7 @@ const call = new Call({
   tabs,
   sound: find("interviewer"),
   onSettled: () => draft.settled(),
+  onRefused: () => draft.refused(),
 });
 
 let mode = facts.mode;
@@ -130,8 +144,10 @@ onSubmit("answer-form", () => {
   view.dismiss("not-sent");
   if (draft.text.length > MAX_TYPED) {
     view.notice("not-sent", view.say("wrong.too_long"), { kind: "bad" });
+  } else if (draft.isOnItsWay(call.leg)) {
+    view.passing("sent", view.say("on_its_way"));
   } else if (call.send({ type: "typed", text: draft.text })) {
-    draft.sent();
+    draft.sent(call.leg);
   } else {
     view.notice("not-sent", view.say("wrong.not_sent"), { kind: "bad" });
   }

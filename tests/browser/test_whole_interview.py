@@ -7,7 +7,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from browsing import CHINESE, ENGLISH, Candidate, Site
+from browsing import (
+    CHINESE,
+    CHINESE_ANSWERS,
+    ENGLISH,
+    HIKING,
+    PYTHON,
+    SLOW,
+    SUCCESS,
+    Candidate,
+    Site,
+)
 from playwright.async_api import Browser
 from sound import Microphone
 
@@ -16,10 +26,6 @@ from agent.report_schema import Report
 from server.rehearsal.evidence import recording
 from server.rehearsal.words import stands_in
 
-HIKING = "In my free time I enjoy hiking and cooking."
-PYTHON = "I used Python and testing every day."
-SLOW = "It was a difficult project, because the old system was slow."
-SUCCESS = "In the end, the project was a success."
 REPORT_S = 30.0
 
 
@@ -162,15 +168,3 @@ async def test_an_interview_in_chinese_in_writing(site: Site, chromium: Browser)
     assert report.channels == ("text",)
     asked = [event["question_id"] for event in events if event["type"] == "question_asked"]
     assert asked == [question.id for question in CHINESE.questions()]
-
-
-CHINESE_ANSWERS = {
-    "warm_up": "空闲时我喜欢爬山和做饭。",
-    "experience": "我做过四年后端工程师，每天使用 Python，上一份工作里开发了一个支付系统。",
-    "project": "项目很困难，因为旧系统很慢。我负责设计数据库，最后响应时间减少了百分之四十。",
-    "conflict": "有一次两位同事对计划有分歧，我认真听取了双方的意见，最后大家都同意了。",
-    "mistake": "有一次我们发现了一个严重的错误，我承担了责任，把笔记分享给大家。",
-    "weakness": "我有时太注意细节。",
-    "start": "我四周之后可以到岗。",
-    "your_questions": "没有别的问题了，谢谢。",
-}

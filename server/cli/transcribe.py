@@ -1,0 +1,142 @@
+"""`viva transcribe`: recordings to text, JSON and subtitles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from server.cli.options import DataDir, ModelsDir, say
+
+if TYPE_CHECKING:
+    from asr.engine import Engine
+    from asr.files import FileOptions
+    from server.settings import Settings
+    from server.transcribing import Work
+
+INTERRUPTED = 130
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(transcribe)
+
+
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(help="Recordings, of any format FFmpeg reads.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for the transcripts [the screen].")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="txt, json, vtt; several by comma, with --out.")
+    ] = "txt",
+    channels: Annotated[
+        str,
+        typer.Option(help="split: one speaker a channel; mix: all channels as one; or auto."),
+    ] = "auto",
+    speakers: Annotated[
+        str, typer.Option(help="The channels' speakers, by comma, such as Ada,Interviewer.")
+    ] = "",
+    language: Annotated[
+        str, typer.Option(help="What is spoken: en, zh, or another that the model knows.")
+    ] = "en",
+    hotwords: Annotated[
+        str, typer.Option(help="Names and terms to listen for, by comma; the first ones count.")
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite transcripts that are there.")
+    ] = False,
+    asr_model: Annotated[
+        str | None, typer.Option(help="Speech model: a name or a folder [fits the device].")
+    ] = None,
+    asr_device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [auto].")] = None,
+    models_dir: ModelsDir = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Turn recordings into text. It never downloads, and nothing leaves this machine."""
+    wanted = _by_comma(formats)
+    _check(wanted, channels, out, len(files))
+
+    from server import logs, settings
+
+    chosen = settings.load(
+        asr_model=asr_model, asr_device=asr_device, models_dir=models_dir, data_dir=data_dir
+    )
+    logs.configure("error")
+
+    from asr.files import FileOptions
+    from server.transcribing import Request, Work, named_once
+
+    options = FileOptions(
+        language=language,
+        hotwords=_by_comma(hotwords),
+        channels=channels,  # type: ignore[arg-type] # checked above
+        speakers=_by_comma(speakers),
+    )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    request = Request(named_once(files), wanted, out, force)  # type: ignore[arg-type] # checked above
+    work = Work(request, write=lambda text: typer.echo(text, nl=False))
+    if work.left:
+        _work(work, options, chosen)
+    if work.outcome.failed:
+        failed, given = len(work.outcome.failed), len(request.files)
+        if given > 1:
+            say(f"{failed} of {given} recordings could not be transcribed, or not whole.")
+        raise typer.Exit(1)
+
+
+def _by_comma(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+
+
+def _check(formats: tuple[str, ...], channels: str, out: Path | None, files: int) -> None:
+    unknown = [one for one in formats if one not in ("txt", "json", "vtt")]
+    if unknown or not formats:
+        raise typer.BadParameter("txt, json or vtt", param_hint="--format")
+    if channels not in ("split", "mix", "auto"):
+        raise typer.BadParameter("split, mix or auto", param_hint="--channels")
+    if out is None and len(formats) > 1:
+        raise typer.BadParameter("several formats need a folder", param_hint="--out")
+    if out is None and formats == ("vtt",) and files > 1:
+        raise typer.BadParameter("subtitles of several files need a folder", param_hint="--out")
+
+
+def _work(work: Work, options: FileOptions, chosen: Settings) -> None:
+    import asyncio
+
+    from asr.files import Transcriber
+
+    async def run(engine: Engine) -> None:
+        transcriber = Transcriber(engine, options)
+        await transcriber.try_language()
+        await work.run(transcriber)
+
+    try:
+        with _load(chosen) as engine:
+            asyncio.run(run(engine))
+    except KeyboardInterrupt:
+        say(work.stopped())
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _load(chosen: Settings) -> Engine:
+    """As the server's, but for patience: files wait. It loads nothing of LiveKit."""
+    import math
+
+    from asr import models, rehearsal
+    from asr.engine import Engine
+    from asr.whisper import FLOOR_S, choose_device
+    from server import stand_ins
+
+    device = choose_device(chosen.asr_device)
+    name = chosen.asr_model or models.default_model(device)
+    rehearses = stand_ins.hears_rehearsals(chosen)
+    return Engine.load(
+        models.resolve(name, chosen.models_folder),
+        name=stand_ins.EARS if rehearses else Path(name).name,
+        device=device,
+        compute_type=chosen.asr_compute_type or None,
+        floor_s=chosen.asr_window_s or (rehearsal.FLOOR_S if rehearses else FLOOR_S),
+        max_wait_s=math.inf,
+    )
