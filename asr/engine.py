@@ -1,9 +1,9 @@
-"""The one recogniser of the process: a bounded, fair queue before the model, served by threads.
+"""The one recogniser of the process: threads that take batches from the backlog to the model.
 
-Finals go before interims; streams with audio waiting take turns; what cannot be recognised in time
-is refused when it is asked for, not when it is late. Recognition never runs on an event loop.
-
-(Batching across sessions comes in here: `_serve` would then take several jobs at once.)
+Every piece gets exactly one outcome, whatever happens: its text, an error of its own, or a refusal.
+A batch that fails is tried again in halves, down to single pieces, and those on a copy of the model
+on the CPU where the first is on a GPU: so one bad piece costs the others time, and nothing else.
+Recognition never runs on an event loop. Whose turn it is, and who is refused: `asr/backlog.py`.
 """
 
 import asyncio
@@ -11,64 +11,74 @@ import logging
 import os
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Hashable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
+from asr.backlog import Backlog, Job, Limits
+from asr.decoder import BatchDecoder, Decoder, batched
 from asr.errors import HearingError, Overloaded, RecognitionFailed
 from asr.models import default_compute_type
-from asr.recognition import Audio, Priority, Recognition
-from asr.whisper import FLOOR_S, SAMPLE_RATE, Whisper, choose_device
+from asr.recognition import Audio, Outcome, Piece, Priority, Recognition
+from asr.whisper import FLOOR_S, Whisper, choose_device
 
 logger = logging.getLogger(__name__)
 
-
-class Decoder(Protocol):
-    """What the engine needs of a model."""
-
-    name: str
-    compute_type: str
-
-    def decode(
-        self, audio: Audio, *, language: str, hotwords: Sequence[str] = (), words: bool = True
-    ) -> Recognition: ...
+MAX_BATCH = {"cpu": 4, "cuda": 32}
+"""On a CPU only the decoder gains: an item of `base` shape costs 100, 85, 73, 82 % in batches of 1,
+2, 4, 8 (random weights, int8, one thread), and all of a batch wait for its last. CUDA: by guess."""
+MAX_BATCH_S = {"cpu": 40.0, "cuda": 480.0}
+"""Seconds of audio: long windows are encoder work, which does not gain."""
 
 
-@dataclass(eq=False)
-class _Job:
-    audio: Audio
-    language: str
-    hotwords: tuple[str, ...]
-    priority: Priority
-    done: "Future[Recognition]" = field(default_factory=Future)
+@dataclass(frozen=True)
+class Counts:
+    """Since the start. A final that was asked for is given, failed, refused or cancelled, or it
+    waits or is being recognised."""
 
-    @property
-    def seconds(self) -> float:
-        return len(self.audio) / SAMPLE_RATE
+    batches: int = 0
+    items: int = 0
+    """Pieces in them."""
+    largest_batch: int = 0
+    retried: int = 0
+    """Calls of the model with what had failed in a larger batch, or on the GPU."""
+    given: int = 0
+    """Finals that got their text."""
+    failed: int = 0
+    refused: int = 0
+    """Finals, when they were asked for or because their time had passed."""
+    cancelled: int = 0
+    """Finals that nobody waited for any more before they were begun."""
+    interims: int = 0
+    """Given."""
+    interims_dropped: int = 0
+    """Not given, for whatever reason."""
 
 
 class Engine:
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: Decoder | BatchDecoder,
         *,
         workers: int = 1,
         max_queued: int = 64,
         max_wait_s: float = 8.0,
+        max_batch: int = MAX_BATCH["cpu"],
+        max_batch_s: float = MAX_BATCH_S["cpu"],
+        spare: Callable[[], Decoder | BatchDecoder] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._decoder = decoder
-        self._workers = workers
-        self._max_queued = max_queued
-        self._max_wait_s = max_wait_s
+        """`spare` makes the decoder that is tried last, when it is first needed."""
+        self._decoder = batched(decoder)
+        self._make_spare = spare
+        self._spare: BatchDecoder | None = None
+        self._spare_lock = threading.Lock()
+        self._clock = clock
         self._changed = threading.Condition()
-        self._finals: OrderedDict[Hashable, deque[_Job]] = OrderedDict()
-        self._interims: deque[_Job] = deque()
-        self._busy = 0
-        self._cost = 0.05  # seconds of work per second of audio, learnt as it goes
+        self._backlog = Backlog(Limits(workers, max_queued, max_wait_s, max_batch, max_batch_s))
+        self._counts = Counts()
         self._closed = False
         self._threads = [
             threading.Thread(target=self._serve, name=f"asr-{i}", daemon=True)
@@ -88,6 +98,7 @@ class Engine:
         workers: int | None = None,
         floor_s: float = FLOOR_S,
         max_wait_s: float = 8.0,
+        max_batch: int | None = None,
     ) -> Self:
         """Load the model; takes seconds, so call it before the first session. `name`: what to call
         it, by default as its folder."""
@@ -102,7 +113,19 @@ class Engine:
             workers=workers,
             floor_s=floor_s,
         )
-        return cls(whisper, workers=workers, max_wait_s=max_wait_s)
+
+        def on_cpu() -> Whisper:
+            kind = default_compute_type("cpu")
+            return Whisper(model_dir, name=name, device="cpu", compute_type=kind, floor_s=floor_s)
+
+        return cls(
+            whisper,
+            workers=workers,
+            max_wait_s=max_wait_s,
+            max_batch=max_batch or MAX_BATCH[device],
+            max_batch_s=MAX_BATCH_S[device],
+            spare=on_cpu if device == "cuda" else None,
+        )
 
     @property
     def model(self) -> str:
@@ -117,7 +140,12 @@ class Engine:
     def queued(self) -> int:
         """Finals waiting."""
         with self._changed:
-            return sum(len(jobs) for jobs in self._finals.values())
+            return len(self._backlog)
+
+    @property
+    def counts(self) -> Counts:
+        with self._changed:
+            return self._counts
 
     async def recognise(
         self,
@@ -127,24 +155,32 @@ class Engine:
         hotwords: Sequence[str] = (),
         priority: Priority = Priority.FINAL,
         source: Hashable = None,
+        within_s: float | None = None,
     ) -> Recognition:
-        job = _Job(audio, language, tuple(hotwords), priority)
-        with self._changed:
-            self._admit(job, source)
-            self._changed.notify()
-        return await asyncio.wrap_future(job.done)
+        """`within_s`: refused with `Overloaded` if it has not been begun by then."""
+        piece = Piece(audio, language, tuple(hotwords), words=priority is Priority.FINAL)
+        deadline = None if within_s is None else self._clock() + within_s
+        job = self._admit(Job(piece, priority, source, deadline))
+        loop = asyncio.get_running_loop()
+        # A little later, for a loop's timer may come early by the clock's resolution.
+        late = loop.call_later(within_s + 0.001, self._refuse_late) if within_s else None
+        try:
+            return await asyncio.wrap_future(job.done)
+        except asyncio.CancelledError:
+            self._withdraw(job)
+            raise
+        finally:
+            if late is not None:
+                late.cancel()
 
     def close(self) -> None:
         """Refuse what waits and let the threads end; what is being recognised is finished."""
         with self._changed:
             self._closed = True
-            waiting = [job for jobs in self._finals.values() for job in jobs] + [*self._interims]
-            self._finals.clear()
-            self._interims.clear()
+            waiting = self._backlog.clear()
             self._changed.notify_all()
         for job in waiting:
-            if job.done.set_running_or_notify_cancel():
-                job.done.set_exception(RecognitionFailed("The recogniser is closed."))
+            self._refuse(job, RecognitionFailed("The recogniser is closed."))
         for thread in self._threads:
             thread.join()
 
@@ -156,74 +192,146 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _admit(self, job: _Job, source: Hashable) -> None:
-        if self._closed:
-            raise RecognitionFailed("The recogniser is closed.")
-        if job.priority is Priority.INTERIM:
-            if self._finals or self._interims or self._busy >= self._workers:
-                raise Overloaded("Interim results wait for an idle recogniser.")
-            self._interims.append(job)
-            return
-        waiting = [job for jobs in self._finals.values() for job in jobs]
-        wait_s = sum(w.seconds for w in waiting) * self._cost / self._workers
-        if len(waiting) >= self._max_queued or wait_s > self._max_wait_s:
-            raise Overloaded(
-                f"{len(waiting)} pieces of speech wait, about {wait_s:.0f} s of work:"
-                " fewer interviews at a time, a smaller model, or a GPU."
-            )
-        self._finals.setdefault(source, deque()).append(job)
+    def _admit(self, job: Job) -> Job:
+        try:
+            job.bucket = self._decoder.bucket(job.piece)
+            with self._changed:
+                if self._closed:
+                    raise RecognitionFailed("The recogniser is closed.")
+                dropped = self._backlog.admit(job, self._clock())
+                self._changed.notify()
+        except HearingError as e:
+            self._count(job, e)
+            raise
+        if dropped is not None:
+            self._refuse(dropped, Overloaded("Interim results give way to final ones."))
+        return job
 
-    def _next(self) -> _Job | None:
-        """The next job, streams in turn; None when there will be no more. Holds the lock."""
-        while not self._closed:
-            if self._finals:
-                source, jobs = self._finals.popitem(last=False)
-                job = jobs.popleft()
-                if jobs:
-                    self._finals[source] = jobs  # to the back
-                return job
-            if self._interims:
-                return self._interims.popleft()
-            self._changed.wait()
-        return None
+    def _withdraw(self, job: Job) -> None:
+        """Nobody waits for it: its place is free at once."""
+        with self._changed:
+            waited = self._backlog.withdraw(job)
+        if waited:
+            job.done.cancel()
+            self._begin(job)
+
+    def _refuse_late(self) -> None:
+        with self._changed:
+            late = self._backlog.late(self._clock())
+        for job in late:
+            self._refuse(job, Overloaded("The recogniser did not come to this piece in time."))
+
+    def _refuse(self, job: Job, reason: HearingError) -> None:
+        if self._begin(job):
+            self._finish(job, reason)
+
+    def _begin(self, job: Job) -> bool:
+        """Once for each job that has left the backlog; False if nobody waits for it any more."""
+        if job.done.set_running_or_notify_cancel():
+            return True
+        self._count(job, None)
+        return False
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        self._count(job, outcome)
+        if isinstance(outcome, Recognition):
+            job.done.set_result(outcome)
+        else:
+            job.done.set_exception(outcome)
+
+    def _count(self, job: Job, outcome: Outcome | None) -> None:
+        """None: cancelled."""
+        if job.priority is Priority.INTERIM:
+            given = isinstance(outcome, Recognition)
+            self._add(interims=given, interims_dropped=not given)
+            return
+        self._add(
+            given=isinstance(outcome, Recognition),
+            refused=isinstance(outcome, Overloaded),
+            failed=isinstance(outcome, HearingError) and not isinstance(outcome, Overloaded),
+            cancelled=outcome is None,
+        )
+
+    def _add(self, **more: int) -> None:
+        with self._changed:
+            added = {name: getattr(self._counts, name) + n for name, n in more.items()}
+            self._counts = replace(self._counts, **added)
+
+    # The threads.
 
     def _serve(self) -> None:
+        while jobs := self._next():
+            self._work(jobs)
+
+    def _next(self) -> list[Job]:
+        """The next batch; empty when there will be no more."""
         while True:
+            self._refuse_late()
             with self._changed:
-                job = self._next()
-                if job is None:
-                    return
-                self._busy += 1
-            try:
-                if job.done.set_running_or_notify_cancel():
-                    self._recognise(job)
-            finally:
-                with self._changed:
-                    self._busy -= 1
+                if self._closed:
+                    return []
+                if jobs := self._backlog.take():
+                    return jobs
+                self._changed.wait()
 
-    def _recognise(self, job: _Job) -> None:
-        began = time.monotonic()
-        try:
-            result = self._decoder.decode(
-                job.audio,
-                language=job.language,
-                hotwords=job.hotwords,
-                words=job.priority is Priority.FINAL,
-            )
-        except HearingError as e:
-            job.done.set_exception(e)
-        except Exception as e:
-            # The thread's outermost edge: CTranslate2 raises RuntimeError for anything, and a
-            # worker that died here would leave every later segment waiting.
-            logger.exception("recognition failed")
-            failure = RecognitionFailed(f"The recogniser failed: {e}")
-            failure.__cause__ = e
-            job.done.set_exception(failure)
-        else:
-            self._learn(job, time.monotonic() - began)
-            job.done.set_result(result)
-
-    def _learn(self, job: _Job, took_s: float) -> None:
-        cost = took_s / max(job.seconds, 0.5)
+    def _work(self, taken: list[Job]) -> None:
+        jobs = [job for job in taken if self._begin(job)]
+        began = self._clock()
+        outcomes = self._outcomes([job.piece for job in jobs]) if jobs else []
+        took_s = self._clock() - began
+        done = list(zip(jobs, outcomes, strict=True))
+        given_s = sum(job.seconds for job, outcome in done if isinstance(outcome, Recognition))
         with self._changed:
-            self._cost += 0.1 * (cost - self._cost)
+            self._backlog.finished()
+            if given_s:  # what fails at once teaches nothing
+                self._backlog.learn(given_s, took_s)
+            if jobs:
+                largest = max(self._counts.largest_batch, len(jobs))
+                self._counts = replace(self._counts, largest_batch=largest)
+                self._add(batches=1, items=len(jobs))
+        for job, outcome in done:
+            self._finish(job, outcome)
+
+    def _outcomes(self, pieces: list[Piece]) -> list[Outcome]:
+        """One for each, in order, whatever the model does."""
+        try:
+            return _decode(self._decoder, pieces)
+        except BaseException as e:
+            # The thread's outermost edge: CTranslate2 raises RuntimeError for anything, and a
+            # worker that died here, of a SystemExit even, would leave every later piece waiting.
+            failure = e
+        if len(pieces) == 1:
+            return [self._last_resort(pieces[0], failure)]
+        logger.warning("a batch of %d failed, and is tried in halves: %s", len(pieces), failure)
+        self._add(retried=2)
+        half = len(pieces) // 2
+        return [*self._outcomes(pieces[:half]), *self._outcomes(pieces[half:])]
+
+    def _last_resort(self, piece: Piece, failure: BaseException) -> Outcome:
+        if self._make_spare is not None:
+            logger.warning("a piece failed, and is tried on the CPU: %s", failure)
+            self._add(retried=1)
+            try:
+                return _decode(self._spare_decoder(self._make_spare), [piece])[0]
+            except BaseException as e:  # as in `_outcomes`
+                failure = e
+        if isinstance(failure, HearingError):
+            return failure
+        logger.error("recognition failed", exc_info=failure)
+        failed = RecognitionFailed(f"The recogniser failed: {failure}")
+        failed.__cause__ = failure
+        return failed
+
+    def _spare_decoder(self, make: Callable[[], Decoder | BatchDecoder]) -> BatchDecoder:
+        with self._spare_lock:
+            if self._spare is None:
+                logger.warning("loading a copy of the model on the CPU")
+                self._spare = batched(make())
+            return self._spare
+
+
+def _decode(decoder: BatchDecoder, pieces: list[Piece]) -> list[Outcome]:
+    outcomes = decoder.decode_many(pieces)
+    if len(outcomes) != len(pieces):
+        raise RuntimeError(f"{len(outcomes)} outcomes for {len(pieces)} pieces")
+    return outcomes

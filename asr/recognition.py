@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from asr.errors import HearingError
+
 Audio = npt.NDArray[np.float32]
 """Mono, 16 kHz, -1 to 1."""
 
@@ -16,6 +18,17 @@ class Priority(IntEnum):
     FINAL = 0
     INTERIM = 1
     """Taken only while nothing else waits, refused with `Overloaded` otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Audio to recognise, and how."""
+
+    audio: Audio
+    language: str
+    hotwords: tuple[str, ...] = ()
+    words: bool = True
+    """False leaves the word times out, and tries only the first temperature."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,10 @@ class Recognition:
     no_speech_prob: float
     words: tuple[HeardWord, ...] = ()
     temperature: float = 0.0
+
+
+Outcome = Recognition | HearingError
+"""Of one piece of a batch. A bad piece is an error in its own place, and no fault of the batch."""
 
 
 class Recogniser(Protocol):

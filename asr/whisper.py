@@ -1,28 +1,34 @@
-"""One piece of audio through faster-whisper's model, in a window as long as it needs.
+"""Pieces of audio through faster-whisper's model, in a window as long as they need.
 
 It calls the model, not `WhisperModel.transcribe`, which pads all audio to thirty seconds: features
 are padded with zeros to the next window length instead. Blocking, without state: for any thread.
+
+Pieces of the same `bucket` are one batch: one window length, one prompt length (CTranslate2 wants
+`<|startoftranscript|>` at the same place in every prompt). Languages may differ.
 """
 
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_ctranslate2_storage
 
 from asr import guards
-from asr.errors import DeviceUnavailable, ModelDamaged, RecognitionFailed, UnknownLanguage
+from asr.batch import Batch, Row, encode
+from asr.errors import (
+    DeviceUnavailable,
+    HearingError,
+    ModelDamaged,
+    RecognitionFailed,
+    UnknownLanguage,
+)
 from asr.features import LogMel
 from asr.models import check_files
-from asr.recognition import Audio, HeardWord, Recognition
+from asr.recognition import Audio, Outcome, Piece, Recognition
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +40,9 @@ MARGIN_S = 1.0
 FLOOR_S = 10.0
 """Shortest window for people's speech; 30 is what Whisper was trained with."""
 LONGEST_S = 29.5
-MAX_NEW_TOKENS = 120
 MAX_PROMPT_TOKENS = 32
+PROMPT_STEP = 8
+"""Terms are padded to a multiple of it, so that prompts of different plans share a batch."""
 TEMPERATURES = (0.0, 0.4, 0.8)
 """Each is tried only if the one before gave an unsure or repetitive text."""
 
@@ -77,90 +84,57 @@ class Whisper:
         self.compute_type: str = self._whisper.model.compute_type
         self._features = LogMel(self._whisper.feature_extractor)
         self._tokenizer = lru_cache(maxsize=8)(self._make_tokenizer)
+        self._prompt = lru_cache(maxsize=256)(self._make_prompt)
         self._warm_up()
 
     def decode(
         self, audio: Audio, *, language: str, hotwords: Sequence[str] = (), words: bool = True
     ) -> Recognition:
         """`words=False` leaves the word times out, and tries only the first temperature."""
-        if len(audio) > LONGEST_S * SAMPLE_RATE:
-            raise RecognitionFailed(
-                f"{len(audio) / SAMPLE_RATE:.1f} s of audio in one piece; at most {LONGEST_S} s."
-            )
-        tokenizer = self._tokenizer(base_language(language))
-        prompt = self._prompt(tokenizer, hotwords)
-        encoded, frames = self._encode(audio)
-        best, tokens = self._best(encoded, prompt, tokenizer, words)
-        if not words or not best.text:
-            return best
-        return replace(best, words=self._words(tokenizer, tokens, encoded, frames))
+        (outcome,) = self.decode_many([Piece(audio, language, tuple(hotwords), words)])
+        if isinstance(outcome, HearingError):
+            raise outcome
+        return outcome
 
-    def _encode(self, audio: Audio) -> tuple[Any, int]:
-        features = self._features(audio)
-        frames = min(features.shape[1], 30 * FRAMES_PER_S)
-        window = np.zeros((1, features.shape[0], self._window(frames)), np.float32)
-        frames = min(frames, window.shape[2])
-        window[0, :, :frames] = features[:, :frames]
-        return self._whisper.model.encode(get_ctranslate2_storage(window)), frames
+    def bucket(self, piece: Piece) -> tuple[int, int]:
+        """Frames of its window and tokens of its prompt: pieces that share them are a batch."""
+        frames = len(piece.audio) // (SAMPLE_RATE // FRAMES_PER_S) + 1
+        return self._window(frames), len(
+            self._prompt(base_language(piece.language), piece.hotwords)
+        )
+
+    def decode_many(self, pieces: Sequence[Piece]) -> list[Outcome]:
+        """An outcome for each piece, in order. What it raises is a fault of the whole batch."""
+        outcomes: dict[int, Outcome] = {}
+        buckets: dict[tuple[int, int], list[Row]] = {}
+        for at, piece in enumerate(pieces):
+            try:
+                _check(piece.audio)
+                buckets.setdefault(self.bucket(piece), []).append(self._row(at, piece))
+            except HearingError as e:
+                outcomes[at] = e
+        for (window, _), rows in buckets.items():
+            heard = Batch(self._whisper, rows, window).recognise(self._temperatures)
+            outcomes |= {row.at: one for row, one in zip(rows, heard, strict=True)}
+        return [outcomes[at] for at in range(len(pieces))]
+
+    def _row(self, at: int, piece: Piece) -> Row:
+        language = base_language(piece.language)
+        return Row(
+            at,
+            self._features(piece.audio),
+            self._tokenizer(language),
+            self._prompt(language, piece.hotwords),
+            piece.words,
+        )
 
     def _window(self, frames: int) -> int:
         """Frames of the shortest window that holds the audio and its margin."""
         needed = max(self._floor_s, frames / FRAMES_PER_S + MARGIN_S)
         return next((w for w in WINDOWS_S if w >= needed), 30) * FRAMES_PER_S
 
-    def _best(
-        self, encoded: Any, prompt: list[int], tokenizer: Tokenizer, retry: bool
-    ) -> tuple[Recognition, list[int]]:
-        tried: list[tuple[Recognition, list[int]]] = []
-        for temperature in self._temperatures if retry else self._temperatures[:1]:
-            attempt = self._generate(encoded, prompt, tokenizer, temperature)
-            if not guards.unsure(attempt[0]):
-                return attempt
-            tried.append(attempt)
-        return max(tried, key=lambda a: (not guards.repetitive(a[0].text), a[0].avg_logprob))
-
-    def _generate(
-        self, encoded: Any, prompt: list[int], tokenizer: Tokenizer, temperature: float
-    ) -> tuple[Recognition, list[int]]:
-        result = self._whisper.model.generate(
-            encoded,
-            [prompt],
-            beam_size=1,
-            # CTranslate2 counts the prompt in, and halves the length.
-            max_length=min(448, max(2 * MAX_NEW_TOKENS, len(prompt) + MAX_NEW_TOKENS)),
-            return_scores=True,
-            return_no_speech_prob=True,
-            sampling_topk=1 if temperature == 0 else 0,
-            sampling_temperature=temperature or 1.0,
-        )[0]
-        tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
-        n = len(result.sequences_ids[0])
-        score = result.scores[0] * n / (n + 1)
-        recognition = Recognition(
-            text=guards.plain(tokenizer.decode(tokens)),
-            language=tokenizer.language_code,
-            avg_logprob=score if math.isfinite(score) else 0.0,  # empty text scores -inf
-            no_speech_prob=result.no_speech_prob,
-            temperature=temperature,
-        )
-        return recognition, tokens
-
-    def _words(
-        self, tokenizer: Tokenizer, tokens: list[int], encoded: Any, frames: int
-    ) -> tuple[HeardWord, ...]:
-        (aligned,) = self._whisper.find_alignment(tokenizer, [tokens], encoded, frames)
-        words: list[HeardWord] = []
-        for item in aligned:
-            text = guards.plain(item["word"])
-            start, end = float(item["start"]), float(item["end"])
-            if words and not guards.units(text):  # punctuation stands with the word before it
-                last = words[-1]
-                words[-1] = replace(last, text=last.text + text, end_s=end)
-            elif text:
-                words.append(HeardWord(text, start, end, float(item["probability"])))
-        return tuple(words)
-
-    def _prompt(self, tokenizer: Tokenizer, hotwords: Sequence[str]) -> list[int]:
+    def _make_prompt(self, language: str, hotwords: tuple[str, ...]) -> tuple[int, ...]:
+        tokenizer = self._tokenizer(language)
         start = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         terms: list[int] = []
         for term in hotwords:
@@ -172,7 +146,11 @@ class Whisper:
             if len(terms) + len(more) > MAX_PROMPT_TOKENS:
                 break
             terms += more
-        return [tokenizer.sot_prev, *terms, *start] if terms else start
+        if not terms:
+            return tuple(start)
+        # Spaces before the first term say nothing, where more terms could be said after them.
+        padding = tokenizer.encode(" ")[:1] * (-len(terms) % PROMPT_STEP)
+        return (tokenizer.sot_prev, *padding, *terms, *start)
 
     def _make_tokenizer(self, language: str) -> Tokenizer:
         multilingual = self._whisper.model.is_multilingual
@@ -188,12 +166,25 @@ class Whisper:
     def _warm_up(self) -> None:
         """The first call allocates; and CUDA's libraries are looked for only then."""
         try:
-            encoded, _ = self._encode(np.zeros(SAMPLE_RATE, np.float32))
+            features = self._features(np.zeros(SAMPLE_RATE, np.float32))
+            encoded = encode(self._whisper.model, features[np.newaxis])
             self._whisper.model.detect_language(encoded)
         except RuntimeError as e:
             if self.device == "cpu":
                 raise ModelDamaged(f"The model {self.name} does not compute: {e}") from e
             raise DeviceUnavailable(f"CUDA does not work here: {e}. Use the device cpu.") from e
+
+
+def _check(audio: Audio) -> None:
+    """What would give nonsense, or harm the batch it is in."""
+    if audio.ndim != 1 or not len(audio):
+        raise RecognitionFailed("This piece is empty, or not mono: nothing to recognise.")
+    if len(audio) > LONGEST_S * SAMPLE_RATE:
+        raise RecognitionFailed(
+            f"{len(audio) / SAMPLE_RATE:.1f} s of audio in one piece; at most {LONGEST_S} s."
+        )
+    if not np.isfinite(audio).all():
+        raise RecognitionFailed("This piece holds samples that are not numbers.")
 
 
 def base_language(tag: str) -> str:
