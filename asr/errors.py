@@ -39,3 +39,7 @@ class Overloaded(RecognitionFailed):
 
 class UnreadableRecording(HearingError):
     """A file is no recording that can be read; the message says what is wrong with it."""
+
+
+class ServiceUnavailable(HearingError):
+    """No recogniser can be used at the address that was given."""

@@ -27,7 +27,7 @@ from server import certificate, microphone_url, preflight
 from server.api.keys import FILE as KEY_FILE
 from server.media.turn import SERVERS_NAME, allocate, turn_server
 from server.preflight import NotReady
-from server.settings import Settings, unknown_variables
+from server.settings import Settings, SettingsError, unknown_variables
 from server.store import Store, StoreError, sqlite_url
 
 MODEL_TIMEOUT_S = 60.0
@@ -114,8 +114,11 @@ async def _hearing(settings: Settings) -> AsyncIterator[Finding]:
     from asr import models
     from asr.errors import HearingError
 
+    if settings.asr_url:
+        yield await asyncio.to_thread(_remote_hearing, settings)
+        return
     try:
-        folder = await asyncio.to_thread(preflight.check_hearing, settings)
+        folder = await asyncio.to_thread(preflight.check_model, settings)
         if (folder / models.MANIFEST).is_file():
             await asyncio.to_thread(models.verify, folder)
     except (NotReady, HearingError) as error:
@@ -131,6 +134,18 @@ async def _hearing(settings: Settings) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding("speech model", "ok", f"{name} in {folder}.")
+
+
+def _remote_hearing(settings: Settings) -> Finding:
+    from asr.errors import HearingError
+    from server.recogniser import connect_recogniser
+
+    try:
+        with connect_recogniser(settings) as remote:
+            text = f"{remote.model} ({remote.compute_type}) at {settings.asr_url}."
+            return Finding("speech model", "ok", text)
+    except (HearingError, SettingsError) as error:
+        return Finding("speech model", "bad", str(error))
 
 
 async def _model(settings: Settings) -> AsyncIterator[Finding]:
@@ -404,6 +419,7 @@ async def _privacy(settings: Settings) -> AsyncIterator[Finding]:
 _GOES = {
     "model_url": "what both say",
     "grader_url": "what both say",
+    "asr_url": "the candidate's speech",
     "database_url": "everything that is kept",
     "stun": "this machine's address",
     "turn_url": "sound, encrypted",

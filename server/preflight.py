@@ -16,7 +16,7 @@ from agent import planfile
 from agent.plan import Plan
 from asr import models
 from asr.errors import HearingError
-from server import microphone_url
+from server import asr_token, microphone_url
 from server.api.keys import OperatorKey, operator_key
 from server.settings import Settings
 from server.store import Store, sqlite_url
@@ -153,13 +153,21 @@ def asr_model(settings: Settings) -> str:
     return models.default_model(choose_device(settings.asr_device))
 
 
-def check_hearing(settings: Settings) -> Path:
+def check_hearing(settings: Settings) -> None:
+    """The recogniser's folder, or the token for the one that is elsewhere."""
+    if settings.asr_url:
+        asr_token.of_worker(settings)  # whether it is answered is known when the server starts
+    else:
+        check_model(settings)
+
+
+def check_model(settings: Settings) -> Path:
     """The recogniser's folder."""
     try:
         name = asr_model(settings)
         return models.resolve(name, settings.models_folder)
     except HearingError as error:
-        raise NotReady(f"{str(error).rstrip('.')}. `viva serve` itself never downloads.") from error
+        raise NotReady(f"{str(error).rstrip('.')}. A start never downloads anything.") from error
 
 
 def check_voices(settings: Settings) -> None:

@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     """CTranslate2's; by default float16 on CUDA, int8 on a CPU."""
     asr_window_s: float | None = Field(None, ge=5, le=30)
     """The recogniser's shortest window, by default 10 s; 30 is Whisper's own."""
+    asr_url: str = ""
+    """The recogniser of `viva asr`, in place of one in this process."""
+    asr_token: SecretStr | None = None
+    """What `viva asr` asks of its clients; made at its first start if none is set."""
     voice: Literal["auto", "edge", "espeak"] = "auto"
     """`auto`: edge-tts where the network is allowed, else the embedded voice."""
     voice_en: str = ""
@@ -162,6 +166,14 @@ class Settings(BaseSettings):
             raise ValueError("write a whole address, such as http://127.0.0.1:8000/v1")
         return value.rstrip("/")
 
+    @field_validator("asr_url")
+    @classmethod
+    def _socket(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("ws", "wss") or not parts.hostname or parts.query):
+            raise ValueError("write a whole address, such as ws://127.0.0.1:8090")
+        return value.rstrip("/")
+
     @field_validator("stun")
     @classmethod
     def _server(cls, value: str) -> str:
@@ -229,6 +241,7 @@ class Settings(BaseSettings):
         named = {
             "model_url": hosts.of_url(self.model_url),
             "grader_url": hosts.of_url(self.grader_url),
+            "asr_url": hosts.of_url(self.asr_url),
             "database_url": hosts.of_url(self.database_url),
             "stun": hosts.of_ice_server(self.stun),
             "turn_url": [host for url in self.turn_urls for host in hosts.of_ice_server(url)],
@@ -282,6 +295,6 @@ def _sentence(error: Any) -> str:
         return f"These settings do not fit: {message}."
     name = str(error["loc"][0])
     # The value of a secret is not repeated.
-    secret = any(word in name for word in ("key", "password", "secret"))
+    secret = any(word in name for word in ("key", "password", "secret", "token"))
     shown = "" if secret else f" is {error['input']!r}:"
     return f"{PREFIX}{name.upper()}{shown} {message}."

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import openai
@@ -20,10 +19,7 @@ from agent.prompt import Mode
 from agent.report import Provenance
 from agent.report_schema import ModelUsed
 from agent.session import TurnTaking
-from asr import rehearsal
-from asr.engine import Engine
-from asr.models import default_model, resolve
-from asr.whisper import FLOOR_S, choose_device
+from asr.recognition import Recogniser
 from server import stand_ins
 from server.api.keys import operator_key
 from server.app import WebServer, create_app, uvicorn_options
@@ -32,6 +28,7 @@ from server.host import CallHost, HostSettings
 from server.jobs import ReportRunner
 from server.media.ice import IceSettings, PortRange
 from server.media.turn import stun_url, turn_server
+from server.recogniser import recogniser_of
 from server.recordings import FolderRecordings
 from server.settings import Settings
 from server.store import Store
@@ -65,25 +62,6 @@ def ice_settings(settings: Settings) -> IceSettings:
         stun=stun_url(settings) or None,
         turn=turn_server(settings),
     )
-
-
-def load_recogniser(settings: Settings) -> Engine:
-    """The one recogniser of the process; raises `asr.errors.HearingError`."""
-    device = choose_device(settings.asr_device)
-    name = settings.asr_model or default_model(device)
-    return Engine.load(
-        resolve(name, settings.models_folder),
-        name=stand_ins.EARS if stand_ins.hears_rehearsals(settings) else Path(name).name,
-        device=device,
-        compute_type=settings.asr_compute_type or None,
-        floor_s=window_s(settings),
-    )
-
-
-def window_s(settings: Settings) -> float:
-    """The recogniser's shortest window."""
-    default = rehearsal.FLOOR_S if stand_ins.hears_rehearsals(settings) else FLOOR_S
-    return settings.asr_window_s or default
 
 
 class Ears(Protocol):
@@ -148,7 +126,7 @@ def voices_heard(names: Sequence[str], events: Sequence[Event]) -> tuple[str, ..
 class OnCallLoop:
     """The equipment, made where the calls are; the reports' loop reads only its mode."""
 
-    def __init__(self, settings: Settings, recogniser: Engine) -> None:
+    def __init__(self, settings: Settings, recogniser: Recogniser) -> None:
         self._settings, self._recogniser = settings, recogniser
         self._made: Equipment | None = None
 
@@ -169,7 +147,7 @@ class OnCallLoop:
 async def run_server(settings: Settings) -> None:
     """Serve until a signal; raises what a part refuses to start with, each error a sentence."""
     store = Store(settings.database_url or sqlite_url(settings.data_dir))
-    recogniser = await asyncio.to_thread(load_recogniser, settings)
+    recogniser = await asyncio.to_thread(recogniser_of, settings)
     equipment = OnCallLoop(settings, recogniser)
     client = model_client(settings, grading=True)
     priority = settings.grader_priority

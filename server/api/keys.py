@@ -39,7 +39,7 @@ def operator_key(settings: Settings) -> OperatorKey:
         return OperatorKey(_hash_of_setting(given))
     file = settings.data_dir / FILE
     try:
-        new = _make(file)
+        new = make_secret(file)
         return OperatorKey(_hash(file.read_text().strip()), file, new)
     except OSError as error:
         raise SettingsError(
@@ -48,7 +48,8 @@ def operator_key(settings: Settings) -> OperatorKey:
         ) from error
 
 
-def _make(file: Path) -> bool:
+def make_secret(file: Path) -> bool:
+    """A file with a new secret that only its owner reads; False if there is one already."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,5 +1,5 @@
-"""The command line: `viva serve | rehearse | transcribe | invite | password | plan | report |
-models | backup | doctor | version`.
+"""The command line: `viva serve | asr | rehearse | transcribe | invite | password | plan |
+report | models | backup | doctor | version`.
 
 Heavy imports stand inside the commands, so that `viva --help` is quick. A refusal is one or two
 sentences on standard error: exit code 2 for what was typed or set wrongly, 1 for everything else.
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from server.cli import (
+    asr,
     interviews,
     models,
     password,
@@ -48,7 +49,7 @@ def viva(
     """Every setting can also be given as VIVA_…: see docs/settings.md."""
 
 
-for module in (serve, rehearse, transcribe, interviews, password, upkeep):
+for module in (serve, asr, rehearse, transcribe, interviews, password, upkeep):
     module.add_to(app)
 app.add_typer(plans.app, name="plan")
 app.add_typer(reports.app, name="report")

@@ -52,6 +52,10 @@ def serve(
         str | None, typer.Option(help="Speech model: a name or a folder [fits the device].")
     ] = None,
     asr_device: Annotated[str | None, typer.Option(help="auto, cpu or cuda [auto].")] = None,
+    asr_url: Annotated[
+        str | None,
+        typer.Option(help="A recogniser elsewhere: the address of `viva asr` [in this process]."),
+    ] = None,
     models_dir: ModelsDir = None,
     voice: Annotated[str | None, typer.Option(help="auto, edge or espeak [auto].")] = None,
     media_ip: Annotated[

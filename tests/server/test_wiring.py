@@ -14,7 +14,7 @@ from agent.plan import Plan
 from asr import rehearsal
 from asr.errors import HearingError
 from asr.whisper import Whisper
-from server import wiring
+from server import recogniser, wiring
 from server.media import ice
 from server.settings import load
 
@@ -52,18 +52,20 @@ async def test_the_models_key_goes_to_the_models_address_only(
     [({}, 500), ({"asr_window_s": "30"}, 3000), ({"asr_window_s": "12"}, 1200)],
 )
 def test_the_shortest_window_is_a_setting(given: dict[str, str], frames: int) -> None:
-    with wiring.load_recogniser(load(asr_model="rehearsal", asr_device="cpu", **given)) as engine:
+    with recogniser.load_recogniser(
+        load(asr_model="rehearsal", asr_device="cpu", **given)
+    ) as engine:
         assert isinstance(engine._decoder, Whisper)
         assert engine._decoder._window(100) == frames
 
 
 def test_peoples_speech_gets_ten_seconds() -> None:
-    assert wiring.window_s(load()) == 10.0
+    assert recogniser.window_s(load()) == 10.0
 
 
 def test_the_recogniser_is_named_as_it_was_chosen_with_what_it_computes() -> None:
     for given in ("rehearsal", str(rehearsal.MODEL_DIR)):
-        with wiring.load_recogniser(load(asr_model=given, asr_device="cpu")) as engine:
+        with recogniser.load_recogniser(load(asr_model=given, asr_device="cpu")) as engine:
             assert engine.model == "viva-rehearsal-whisper"
             assert engine.compute_type == engine._decoder._whisper.model.compute_type  # type: ignore[attr-defined]
             assert engine.compute_type.startswith("int8")
@@ -72,7 +74,7 @@ def test_the_recogniser_is_named_as_it_was_chosen_with_what_it_computes() -> Non
 def test_a_recogniser_of_somebodys_own_is_named_as_its_folder(tmp_path: Path) -> None:
     own = shutil.copytree(rehearsal.MODEL_DIR, tmp_path / "our-whisper")
     settings = load(asr_model=str(own), asr_device="cpu", asr_compute_type="float32")
-    with wiring.load_recogniser(settings) as engine:
+    with recogniser.load_recogniser(settings) as engine:
         assert (engine.model, engine.compute_type) == ("our-whisper", "float32")
 
 
@@ -149,4 +151,4 @@ async def test_no_proxy_carries_words_off_the_machine(monkeypatch: pytest.Monkey
 
 def test_a_recogniser_that_is_not_there_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(HearingError, match="viva models fetch"):
-        wiring.load_recogniser(load(data_dir=tmp_path, asr_device="cpu"))
+        recogniser.load_recogniser(load(data_dir=tmp_path, asr_device="cpu"))

@@ -1,0 +1,159 @@
+"""A stream through the service's own segmenter, VAD and the rehearsal's model: text and samples."""
+
+import asyncio
+import re
+
+import numpy as np
+import pytest
+
+from asr.engine import Engine
+from asr.errors import Overloaded
+from asr.segmenter import SAMPLE_RATE, WINDOW
+from asr.service import stream
+from asr.service.metrics import Metrics
+from asr.service.parts import Parts
+from asr.service.protocol import (
+    Ended,
+    FromService,
+    Interim,
+    Preflight,
+    Refused,
+    Sound,
+    Utterance,
+)
+from asr.service.stream import Stream
+from tests.asr.hearing import by_level
+from tests.asr.services import ScriptedEngine, finals, greeting
+from tests.asr.speech import answer, errors, silence
+
+SAID = [
+    "I led a team of seven engineers.",
+    "We replaced the database last month, because the old system was slow.",
+    "I told my manager that the data was wrong.",
+]
+PARTS = [part for sentence in SAID for part in (sentence, 0.7)]
+
+
+async def heard(
+    engine: object, pcm: np.ndarray, *, frame: int = 4_000, at: int = 0
+) -> list[FromService]:
+    said: list[FromService] = []
+    parts = Parts(engine, Metrics(lambda: 0))  # type: ignore[arg-type]
+    one = Stream(parts, greeting(language="en"), said.append)
+    for start in range(0, len(pcm), frame):
+        one.hear(Sound(0, at + start, pcm[start : start + frame]))
+    await one.finish()
+    return said
+
+
+async def test_what_is_said_is_heard_and_every_sample_has_one_core(engine: Engine) -> None:
+    pcm = answer(0.5, *PARTS)
+    said = await heard(engine, pcm)
+    segments = finals(said)
+    assert errors(" ".join(SAID), " ".join(one.text for one in segments)) == 0
+    assert [one.segment for one in segments] == list(range(len(segments)))
+    edges = [0, *(one.end for one in segments)]
+    assert [one.start for one in segments] == edges[:-1]
+    assert said[-1] == Ended(samples=len(pcm))
+    for one in segments:
+        assert one.verdict == "ok"
+        assert one.start <= one.voice_start < one.voice_end <= one.end <= len(pcm)
+        assert one.words[0].start >= one.voice_start / SAMPLE_RATE
+        assert one.words[-1].end <= one.voice_end / SAMPLE_RATE + 1e-6
+        assert 0.5 < one.confidence <= 1
+    told = [one.text for one in said if isinstance(one, Utterance)]
+    assert re.sub(r"\s+", " ", " ".join(told)) == " ".join(one.text for one in segments)
+
+
+@pytest.mark.parametrize("frame", [1, 160, 511, 32_000])
+async def test_the_cuts_are_the_same_however_the_sound_comes(frame: int) -> None:
+    """Time is counted in samples."""
+    pcm = answer("I worked as a nurse.", 0.6)
+    whole = finals(await heard(ScriptedEngine(), pcm, frame=len(pcm)))
+    assert finals(await heard(ScriptedEngine(), pcm, frame=frame)) == whole
+
+
+async def test_a_stream_may_begin_in_the_middle(engine: Engine) -> None:
+    pcm = answer(0.5, SAID[0], 0.7)
+    shifted = finals(await heard(engine, pcm, at=160_000))
+    plain = finals(await heard(engine, pcm))
+    assert [one.start - 160_000 for one in shifted] == [one.start for one in plain]
+    assert [one.text for one in shifted] == [one.text for one in plain]
+    assert shifted[0].words[0].start == pytest.approx(plain[0].words[0].start + 10)
+
+
+async def test_silence_has_no_segments_and_is_settled_as_it_comes() -> None:
+    one = Stream(Parts(ScriptedEngine(), Metrics(lambda: 0)), greeting(), [].append)  # type: ignore[arg-type]
+    for second in range(120):  # far more than may wait to be recognised
+        one.hear(Sound(0, second * SAMPLE_RATE, silence(1.0)))
+    assert one.settled > 119 * SAMPLE_RATE
+
+
+async def test_what_is_not_recognised_yet_is_not_settled() -> None:
+    recogniser = ScriptedEngine()
+    recogniser.go.clear()
+    one = Stream(Parts(recogniser, Metrics(lambda: 0)), greeting(), [].append)  # type: ignore[arg-type]
+    pcm = answer(1.0, SAID[0], 1.0)
+    one.hear(Sound(0, 0, pcm))
+    assert one.settled < SAMPLE_RATE
+    recogniser.go.set()
+    await one.finish()
+    assert one.settled >= len(pcm) - SAMPLE_RATE
+
+
+async def test_a_speaker_is_heard_while_speaking_and_at_the_pause(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[FromService] = []
+    one = Stream(Parts(engine, Metrics(lambda: 0)), greeting(), said.append)
+    pcm = answer(SAID[1], 0.3)
+    for start in range(0, len(pcm), 2 * WINDOW):
+        one.hear(Sound(0, start, pcm[start : start + 2 * WINDOW]))
+        if one._interim is not None:
+            await one._interim
+    while one._results:
+        await one._results[0][2]
+    assert any(isinstance(message, Interim) for message in said)
+    assert isinstance(said[-1], Preflight)
+    await one.finish()
+    assert [type(message) for message in said[-2:]] == [Utterance, Ended]
+
+
+async def test_an_overload_is_outwaited_once_and_then_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "RETRY_AFTER_S", 0.0)
+    recogniser = ScriptedEngine()
+    answers: list[object] = [Overloaded("64 pieces wait"), None]
+    recogniser.script = lambda audio, _: answers.pop(0) or by_level(audio)  # type: ignore[return-value]
+    pcm = answer("Yes.", 0.6)
+    (final,) = finals(await heard(recogniser, pcm))
+    assert final.verdict != "failed"
+    recogniser.script = lambda audio, _: Overloaded("64 pieces wait")
+    (final,) = finals(await heard(recogniser, pcm))
+    assert (final.verdict, final.reason, final.text) == ("failed", "64 pieces wait", "")
+
+
+async def test_a_gap_is_refused() -> None:
+    one = Stream(Parts(ScriptedEngine(), Metrics(lambda: 0)), greeting(), [].append)  # type: ignore[arg-type]
+    one.hear(Sound(0, 7, silence(1.0)))
+    with pytest.raises(Refused, match="Sample 16007 was due, and 16008 came"):
+        one.hear(Sound(0, 16_008, silence(1.0)))
+
+
+@pytest.mark.parametrize("seconds", [1.3, 2.9, 4.4, 6.1, 8.0])
+async def test_a_stream_that_breaks_off_goes_on_elsewhere_without_loss(
+    engine: Engine, seconds: float
+) -> None:
+    """As docs/asr.md tells clients to: from the last final's end, or from what was settled."""
+    pcm = answer(0.5, *PARTS)
+    undisturbed = [one.text for one in finals(await heard(engine, pcm))]
+    before: list[FromService] = []
+    first = Stream(Parts(engine, Metrics(lambda: 0)), greeting(), before.append)
+    first.hear(Sound(0, 0, pcm[: int(seconds * SAMPLE_RATE)]))
+    await asyncio.sleep(0.05)
+    begin = max([first.settled, *(one.end for one in finals(before))])
+    first.close()
+    after = await heard(engine, pcm[begin:], at=begin)
+    said = [one.text for one in (*finals(before), *finals(after))]
+    assert " ".join(said) == " ".join(undisturbed)
