@@ -25,6 +25,7 @@ from agent.events import (
     SegmentHeard,
     TurnSettled,
 )
+from server.invites import token_hash
 from server.pages.written import WrittenLegs
 from server.store import Store
 
@@ -279,15 +280,16 @@ async def test_a_correction_can_be_taken_back_and_has_bounds(
 # --- bad input ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_a_link_that_opens_nothing_says_so_in_the_visitors_language(
-    web: httpx.AsyncClient, invite: Inviting, language: str
+    web: httpx.AsyncClient, store: Store, invite: Inviting, language: str
 ) -> None:
     ada = await invite("Ada Lovelace")
     await web.post(f"/api/interviews/{ada.interview_id}/revoke", headers=OPERATOR)
-    bo = await invite("Bo", valid_days=0.0000001)
+    bo = await invite("Bo")
+    await store.add_invite(token_hash("of-long-ago"), bo.interview_id, expires_at=1.0)
     asked = {"Accept-Language": f"{language},en;q=0.5"}
     for address, status, code in (
         (path(ada), 410, "revoked_invite"),
-        (path(bo), 410, "expired_invite"),
+        ("/call/of-long-ago", 410, "expired_invite"),
         ("/call/guessed", 401, "unknown_invite"),
         ("/call/guessed/transcript.txt", 401, "unknown_invite"),
         (path(ada, "/nothing"), 404, "not_found"),
