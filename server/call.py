@@ -133,11 +133,13 @@ class Call:
         return self._joined and self._closing is None
 
     # --- joining ----------------------------------------------------------------------------------
-    async def join_spoken(self, peer: Peer) -> None:
-        """Talk over a peer that is being connected; closing the call closes it."""
+    async def join_spoken(self, peer: Peer, *, lent: bool = False) -> None:
+        """Talk over a peer that is being connected; closing the call closes it, unless it is only
+        lent: a telephone call goes on behind the interview."""
         async with self._joining:
             self._peer = peer
-            self._stack.push_async_callback(peer.close)
+            if not lent:
+                self._stack.push_async_callback(peer.close)
             heard, played = RtcAudioInput(), RtcAudioOutput()
             heard.on_heard = self._note_heard
             heard.attach(peer)
@@ -232,6 +234,10 @@ class Call:
         """Let what was said be recognised; a stream that hears nothing more cuts by itself, and the
         next leg waits for that."""
         ears.stalled_after_s = LAST_WORD_S
+        await self._recognised(ears)
+
+    async def _recognised(self, ears: WhisperSTT) -> None:
+        """Wait until the recogniser has nothing open, not for long."""
         done = asyncio.Event()
 
         def look() -> None:
@@ -265,6 +271,19 @@ class Call:
 
     async def request(self, request: RequestMade) -> None:
         await self._interviewer.request(request)
+
+    async def pressed(self, key: str) -> None:
+        """A key of the telephone."""
+        if key == "#":
+            await self._finish_answer()
+        else:
+            await self._interviewer.pressed(key)
+
+    async def _finish_answer(self) -> None:
+        if self._ears is not None:
+            self._ears.cut()
+            await self._recognised(self._ears)
+        await self._interviewer.finish_answer()
 
     def now(self) -> float:
         """Unix seconds."""
