@@ -54,6 +54,8 @@ logger = logging.getLogger(__name__)
 
 Channel = Literal["web", "phone", "text"]
 LeaveReason = Literal["dropped", "hung_up", "replaced", "server_stopped"]
+OnLeft = Callable[[LeaveReason | None], None]
+"""Told why a leg is over; None where the interview is."""
 LOOK_S = 0.5
 """How often the microphone is looked at."""
 DRAIN_S = 2.0
@@ -109,6 +111,7 @@ class Call:
         self._ears: WhisperSTT | None = None
         self._gate: TurnGate | None = None
         self._peer: Peer | None = None
+        self._on_left: OnLeft | None = None
         self._heard: RtcAudioInput | None = None
         self._recorder: Recorder | None = None
         self._journal = Journal(
@@ -133,12 +136,13 @@ class Call:
         return self._joined and self._closing is None
 
     # --- joining ----------------------------------------------------------------------------------
-    async def join_spoken(self, peer: Peer, *, lent: bool = False) -> None:
-        """Talk over a peer that is being connected; closing the call closes it, unless it is only
-        lent: a telephone call goes on behind the interview."""
+    async def join_spoken(self, peer: Peer, on_left: OnLeft | None = None) -> None:
+        """Talk over a peer that is being connected. Closing the call closes it, unless somebody
+        else has it, who is told why the call has left it: a telephone line goes on behind the
+        interview."""
         async with self._joining:
-            self._peer = peer
-            if not lent:
+            self._peer, self._on_left = peer, on_left
+            if on_left is None:
                 self._stack.push_async_callback(peer.close)
             heard, played = RtcAudioInput(), RtcAudioOutput()
             heard.on_heard = self._note_heard
@@ -229,6 +233,8 @@ class Call:
             if reason is not None and self.interview.ended is None:
                 self._journal.add(CallLeft(at=self._clock(), reason=reason))
             await self._stack.aclose()
+        if self._on_left is not None:
+            self._on_left(reason)
 
     async def _drain(self, ears: WhisperSTT) -> None:
         """Let what was said be recognised; a stream that hears nothing more cuts by itself, and the
@@ -249,6 +255,10 @@ class Call:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await done.wait()
+
+    def leave(self, reason: LeaveReason) -> None:
+        """Whoever has the line says that it is gone, or on hold."""
+        self._over(reason)
 
     def _over(self, reason: LeaveReason) -> None:
         if self._closing is None and not self._leaving:
