@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.plan import Plan
 from server.api.ports import Busy, NotConsented, Over
@@ -35,7 +35,7 @@ from server.phone.bridge import (
 from server.phone.digits import Keypad
 from server.phone.reception import Action, Input, Reception
 from server.phone.records import CallRecords, Invited
-from server.phone.sdp import repair, update_answer
+from server.phone.sdp import repair, update_answer, update_offer
 from server.phone.talk import Ears, Mouth
 from tts.voices import Language
 
@@ -85,7 +85,7 @@ class Line:
         self._language: Language = language
         self._plan: Plan | None = None
         self._expected = expected
-        self._interview_id = ""
+        self._interview_id = self._local_sdp = ""
         self._keypad = Keypad()
         self._mouth: Mouth | None = None
         self._ears: Ears | None = None
@@ -190,16 +190,20 @@ class Line:
         if self._media_up and self._answered.is_set():
             self._inbox.put_nowait(desk.Connected())
 
-    async def _update(self, sdp: str, held: bool) -> None:
+    async def _update(self, sdp: str | None, held: bool) -> None:
         self._held = held
         self._peer.hold(held)
         try:
-            await self._call.update(update_answer(self._peer.local_sdp, sdp))
+            ours, codec = self._local_sdp or self._peer.local_sdp, self._peer.codec
+            self._local_sdp = (
+                update_offer(ours, codec) if sdp is None else update_answer(ours, sdp, codec)
+            )
+            await self._call.update(self._local_sdp)
         except Exception:  # the gateway's text, or the gateway: the call may still go on
             logger.exception("a change of a telephone call could not be answered")
         self._mind_absence()
 
-    def _pressed(self, digit: str, at: float, method: str) -> None:
+    def _pressed(self, digit: str, at: float, method: Literal["rfc4733", "info"]) -> None:
         key = self._keypad.press(digit, at, method)
         if key is None:
             return
