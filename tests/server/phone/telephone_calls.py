@@ -91,7 +91,6 @@ async def office(
 
         return make
 
-    folder.mkdir(exist_ok=True)
     async with exchange(
         folder, rendered, model_url, engine, places=places, companion=companion
     ) as at:

@@ -60,7 +60,7 @@ def programs(ground: Ground) -> None:
 async def test_an_interview_by_telephone_from_the_pin_to_the_end(
     pbx: Registrar, tmp_path: Path, rendered: Path, model_url: str, engine: Engine
 ) -> None:
-    async with office(tmp_path / "office", rendered, model_url, engine) as it:
+    async with office(tmp_path, rendered, model_url, engine) as it:
         ada, pin = await it.invite(PLAN)
         async with ada, phone() as anna:
             call = await anna.call("viva")
@@ -91,7 +91,7 @@ async def test_an_interview_by_telephone_from_the_pin_to_the_end(
 async def test_a_caller_who_dropped_calls_again_and_goes_on_at_the_same_question(
     pbx: Registrar, tmp_path: Path, rendered: Path, model_url: str, engine: Engine
 ) -> None:
-    async with office(tmp_path / "office", rendered, model_url, engine) as it:
+    async with office(tmp_path, rendered, model_url, engine) as it:
         ada, pin = await it.invite(PLAN)
         async with ada, phone() as anna:
             call = await anna.call("viva")
