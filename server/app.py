@@ -35,6 +35,7 @@ from server.pages import (
     refusals,
 )
 from server.pages.written import WrittenLegs
+from server.phone.pins import new_pins
 from server.settings import Settings
 from server.store import Store
 from server.version import code_version
@@ -71,7 +72,7 @@ def create_app(
         store=store,
         host=host,
         settings=settings,
-        invites=invites or Invites(store),
+        invites=invites or Invites(store, new_pin=new_pins(settings, store)),
         recordings=recordings,
         key=key,
         logins=logins or Logins(store, clock=clock),

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from server.settings import Settings
 from server.store import CallOutcome
 
 MOST_ATTEMPTS = 3
@@ -26,8 +28,15 @@ _WRITTEN = str.maketrans("", "", " -./()")
 DAY_S = 86_400.0
 
 
+Refusal = Literal["off", "number", "prefix", "zone", "over", "waiting", "calls", "minutes"]
+
+
 class NoCall(Exception):
     """The call is refused; the message says why and what would help."""
+
+    def __init__(self, code: Refusal, text: str) -> None:
+        super().__init__(text)
+        self.code: Refusal = code
 
 
 @dataclass(frozen=True)
@@ -43,16 +52,29 @@ class Policy:
     """… or after it."""
 
 
+def policy_of(settings: Settings) -> Policy:
+    opens, closes = settings.phone_call_hours.split("-")
+    return Policy(
+        prefixes=settings.phone_call_prefixes if settings.phone else (),
+        calls_per_day=settings.phone_calls_per_day,
+        minutes_per_day=settings.phone_minutes_per_day,
+        opens=time.fromisoformat(opens),
+        closes=time.fromisoformat(closes),
+    )
+
+
 def number_of(text: str, policy: Policy) -> str:
     """The number as it is dialled. Raises `NoCall`."""
     number = text.strip().translate(_WRITTEN)
     if not policy.prefixes:
-        raise NoCall("Calls to candidates are off: allow prefixes with VIVA_PHONE_CALL_PREFIXES.")
+        raise NoCall(
+            "off", "Calls to candidates are off: allow prefixes with VIVA_PHONE_CALL_PREFIXES."
+        )
     if not _E164.fullmatch(number):
-        raise NoCall("Write the number with its country code: +49 30 1234567.")
+        raise NoCall("number", "Write the number with its country code: +49 30 1234567.")
     if not number.startswith(policy.prefixes):
         allowed = ", ".join(policy.prefixes)
-        raise NoCall(f"Only numbers that begin with {allowed} may be called.")
+        raise NoCall("prefix", f"Only numbers that begin with {allowed} may be called.")
     return number
 
 
@@ -61,7 +83,7 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder's name is an OSError
-        raise NoCall(f"There is no time zone {name[:64]!r}: write one as Europe/Berlin.") from error
+        raise NoCall("zone", f"There is no time zone {name[:64]!r}: use Europe/Berlin, say.") from error
 
 
 def earliest(policy: Policy, zone: str, at: float) -> float:
@@ -78,13 +100,15 @@ def within_caps(policy: Policy, calls: int, seconds: float) -> None:
     """`calls` and their `seconds` of the last 24 hours. Raises `NoCall`."""
     if calls >= policy.calls_per_day:
         raise NoCall(
+            "calls",
             f"{calls} calls were made in the last 24 hours, as many as VIVA_PHONE_CALLS_PER_DAY"
-            " allows."
+            " allows.",
         )
     if seconds >= policy.minutes_per_day * 60:
         raise NoCall(
+            "minutes",
             f"{seconds / 60:.0f} minutes were called in the last 24 hours, as many as"
-            " VIVA_PHONE_MINUTES_PER_DAY allows."
+            " VIVA_PHONE_MINUTES_PER_DAY allows.",
         )
 
 

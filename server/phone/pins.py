@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from server.api.keys import make_secret
@@ -47,6 +47,12 @@ def pin_key(settings: Settings) -> bytes:
         raise SettingsError(
             f"The key of the PINs {file} cannot be read or made: {error.strerror}. Put that right."
         ) from error
+
+
+def new_pins(settings: Settings, store: Store) -> Callable[[str, float], Awaitable[str]] | None:
+    """What makes a PIN for each invite; None where there is no telephone. Raises
+    `SettingsError`."""
+    return Pins(store, pin_key(settings)).issue if settings.phone else None
 
 
 def _read(file: Path) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -54,13 +54,15 @@ INCIDENTS: dict[CallOutcome, str] = {
 
 
 @dataclass(frozen=True)
-class PhoneSettings:
+class BoardSettings:
     """What an operator decides."""
 
     account: str
     """Which account calls out."""
     language: Language = "en"
     """In which callers are greeted until their interview is known."""
+    codecs: Sequence[str] = PHONE_CODECS
+    """Best first."""
     ice: IceSettings = field(default_factory=IceSettings)
     policy: Policy = field(default_factory=Policy)
 
@@ -73,7 +75,7 @@ class Switchboard:
         pins: Pins,
         host: Host,
         equipment: Equipment,
-        settings: PhoneSettings,
+        settings: BoardSettings,
     ) -> None:
         self._bridge, self._store = bridge, store
         self._host, self._equipment, self._settings = host, equipment, settings
@@ -143,12 +145,12 @@ class Switchboard:
 
     async def _answer(self, call: BridgeCall) -> Peer:
         if call.offer is None:
-            peer, sdp = await Peer.offer(ice=self._settings.ice, liveness=LineWatch())
+            peer, sdp = await self._offer()
         else:
             peer, sdp = await Peer.answer(
                 repair(call.offer),
                 ice=self._settings.ice,
-                codecs=PHONE_CODECS,
+                codecs=self._settings.codecs,
                 liveness=LineWatch(),
                 events=True,
             )
@@ -158,6 +160,10 @@ class Switchboard:
             await peer.close()
             raise
         return peer
+
+    async def _offer(self) -> tuple[Peer, str]:
+        chosen = self._settings
+        return await Peer.offer(ice=chosen.ice, codecs=chosen.codecs, liveness=LineWatch())
 
     def _line(
         self, call: BridgeCall, peer: Peer, reception: Reception, expected: Invited | None = None
@@ -230,7 +236,7 @@ class Switchboard:
         invited = await self._records.invited(call.interview_id)
         if invited.over:
             return "cancelled"
-        peer, offer = await Peer.offer(ice=self._settings.ice, liveness=LineWatch())
+        peer, offer = await self._offer()
         try:
             made = await self._bridge.dial(self._settings.account, number, offer)
         except BaseException:

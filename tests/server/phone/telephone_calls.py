@@ -28,7 +28,7 @@ from server.phone.pins import Pins
 from server.phone.resolver import resolve
 from server.phone.softphone.call import PhoneCall
 from server.phone.softphone.phone import Phone
-from server.phone.switchboard import PhoneSettings, Switchboard
+from server.phone.switchboard import BoardSettings, Switchboard
 from server.store import Store
 
 KEY = b"a key of the tests"
@@ -83,7 +83,7 @@ async def office(
             gateway = OwnJanus(folder / "janus", (21000, 21399), address=VIVA, towards=towards)
             account = Account("main", "viva", PBX, password="viva-word")
             bridge = JanusBridge([account], gateway, lines=lines)
-            settings = PhoneSettings(
+            settings = BoardSettings(
                 "main", ice=IceSettings(media_ip=VIVA), policy=policy or Policy()
             )
             boards.append(Switchboard(bridge, store, Pins(store, KEY), host, equipment, settings))
