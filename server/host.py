@@ -27,6 +27,7 @@ from server.call import Call, Channel, LeaveReason, Leg, OnLeft
 from server.equipment import Equipment
 from server.media.ice import IceSettings
 from server.media.peer import Peer
+from server.phone.bridge import GatewayState
 from server.store import StaleLease, Store, UnknownInterview
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,9 @@ class HostSettings:
 
 class Companion(Protocol):
     """What brings calls of its own to the host: the telephone."""
+
+    @property
+    def state(self) -> GatewayState: ...
 
     async def start(self) -> None:
         """What it raises, the host's `start` raises."""
@@ -114,6 +118,11 @@ class CallHost:
     def live(self) -> int:
         """Interviews being held now."""
         return len(self._calls)
+
+    @property
+    def phone(self) -> GatewayState | None:
+        """How the telephone does; None where there is none. A frozen value, for any thread."""
+        return self._companion.state if self._companion is not None else None
 
     # --- the message port -------------------------------------------------------------------------
     async def offer(
