@@ -23,7 +23,7 @@ RETRY_S: dict[CallOutcome, float] = {
     "failed": 30 * 60.0,
 }
 """After how long it is tried again; what is not here is not. A declined call is an answer."""
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _WRITTEN = str.maketrans("", "", " -./()")
 DAY_S = 86_400.0
 
