@@ -32,7 +32,9 @@ async def metrics(parts: WithParts) -> Response:
 
 
 def _phone(registry: CollectorRegistry, state: GatewayState) -> None:
-    standing = Gauge("viva_phone_gateway", "1 for the state it is in.", ["state"], registry=registry)
+    standing = Gauge(
+        "viva_phone_gateway", "1 for the state it is in.", ["state"], registry=registry
+    )
     for name in get_args(GatewayStanding):
         standing.labels(name).set(name == state.state)
     accounts = Gauge(

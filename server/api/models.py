@@ -230,7 +230,7 @@ class CallAnswer(_Answered):
 
     @classmethod
     def of(cls, call: CallOut) -> CallAnswer:
-        return cls(**_known(cls, call))
+        return cls(**{name: getattr(call, name) for name in cls.model_fields})
 
 
 class CallList(_Answered):

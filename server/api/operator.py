@@ -153,7 +153,9 @@ async def invite_again(interview_id: str, parts: WithParts) -> InviteIssued:
 @router.post("/{interview_id}/revoke", responses=UNKNOWN)
 async def revoke(interview_id: str, parts: WithParts) -> Revoked:
     """Take back every invite; a call that goes on ends at once, and what was said is kept."""
-    return Revoked(revoked=await interviews.revoke(parts.store, parts.invites, parts.host, interview_id))
+    return Revoked(
+        revoked=await interviews.revoke(parts.store, parts.invites, parts.host, interview_id)
+    )
 
 
 @router.post("/{interview_id}/calls", status_code=201, responses=refusals(404, 409, 410))

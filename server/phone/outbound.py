@@ -83,7 +83,9 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder's name is an OSError
-        raise NoCall("zone", f"There is no time zone {name[:64]!r}: use Europe/Berlin, say.") from error
+        raise NoCall(
+            "zone", f"There is no time zone {name[:64]!r}: use Europe/Berlin, say."
+        ) from error
 
 
 def earliest(policy: Policy, zone: str, at: float) -> float:

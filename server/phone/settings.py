@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -45,6 +46,11 @@ class PhoneSettings(BaseSettings):
     phone_janus_secret: SecretStr = SecretStr("")
     """The API secret of one that runs."""
 
+    phone_number: str = Field("", max_length=40)
+    """Where candidates call, as invitations tell it."""
+    phone_language: Literal["en", "zh"] = "en"
+    """In which a caller is greeted, until the PIN tells whose interview it is."""
+
     # Calls out.
     phone_call_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
     """Beginnings of numbers that may be called, such as +44; none means no calls out."""
@@ -52,6 +58,8 @@ class PhoneSettings(BaseSettings):
     phone_minutes_per_day: int = Field(300, ge=0)
     phone_call_hours: str = "09:00-18:00"
     """In the candidate's time zone."""
+    phone_zone: str = "UTC"
+    """The candidate's time zone, where none is given with the call: `Europe/Berlin`."""
 
     @field_validator("phone_registrar")
     @classmethod
@@ -118,6 +126,15 @@ class PhoneSettings(BaseSettings):
         if not all(_PREFIX.fullmatch(one) for one in named):
             raise ValueError("write beginnings of numbers with their country, such as +44,+4930")
         return tuple(named)
+
+    @field_validator("phone_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("write a time zone as Europe/Berlin") from None
+        return value
 
     @field_validator("phone_call_hours")
     @classmethod

@@ -16,7 +16,7 @@ from server.store import Store
 
 
 def switchboard_of(
-    settings: Settings, store: Store, ice: IceSettings
+    settings: Settings, store: Store
 ) -> Callable[[CallHost, Equipment], Switchboard]:
     """What makes it on the call loop. Raises `SettingsError`."""
     pins = Pins(store, pin_key(settings))
@@ -24,7 +24,8 @@ def switchboard_of(
         ACCOUNT,
         language=settings.phone_language,
         codecs=settings.phone_codecs,
-        ice=ice,
+        # The gateway is on this machine: no relay, and the address that its SIP leg has.
+        ice=IceSettings(media_ip=settings.phone_address or None),
         policy=policy_of(settings),
     )
 

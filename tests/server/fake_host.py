@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent.events import CallJoined, InterviewEnded
-from server.phone.bridge import GatewayState
 from server.api.ports import Answer, BadOffer, Busy, NotConsented, NotLive, Over
 from server.bus import Bus
+from server.phone.bridge import GatewayState
 from server.store import Store
 
 KEY = "an operator's key for tests"
