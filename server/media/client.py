@@ -13,9 +13,10 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from numpy.typing import NDArray
 
 from server.media import ice
+from server.media.codecs import preferences
 from server.media.ice import IceSettings
 from server.media.outgoing import FRAME, SAMPLE_RATE, OutgoingTrack
-from server.media.peer import CHANNEL, close_connection, codec_preferences
+from server.media.peer import CHANNEL, close_connection
 from server.media.receiver import EarReceiver, Hearing, decoder_for, install
 from server.media.resample import Resampler
 
@@ -40,7 +41,7 @@ class CallClient:
         self._said = asyncio.Event()
         self._up: asyncio.Future[None] = self._loop.create_future()
         transceiver = self._connection.addTransceiver(self._track, direction="sendrecv")
-        transceiver.setCodecPreferences(codec_preferences([codec]))
+        transceiver.setCodecPreferences(preferences([codec]))
         self._ear = EarReceiver(codec, self._hear)
         install(transceiver.receiver, self._ear)
         self._channel = self._connection.createDataChannel(CHANNEL)

@@ -6,8 +6,6 @@ byte holds two samples and counts as one.
 
 from __future__ import annotations
 
-from typing import cast
-
 import av
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +28,7 @@ class Decoder:
     clock_rate, sample_rate = CLOCK_RATE, SAMPLE_RATE
 
     def __init__(self) -> None:
-        self._codec = cast(av.AudioCodecContext, av.CodecContext.create("g722", "r"))
+        self._codec = av.CodecContext.create("g722", "r")
         self._codec.sample_rate = SAMPLE_RATE
         self._codec.layout = "mono"
         self._fading = Fading(SAMPLE_RATE)
@@ -59,7 +57,7 @@ class Encoder:
     """16 kHz mono to G.722, 20 ms (160 bytes) at a time."""
 
     def __init__(self) -> None:
-        self._codec = cast(av.AudioCodecContext, av.CodecContext.create("g722", "w"))
+        self._codec = av.CodecContext.create("g722", "w")
         self._codec.sample_rate = SAMPLE_RATE
         self._codec.layout = "mono"
         self._codec.format = "s16"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,12 +19,16 @@ from aiortc import RTCRtpReceiver
 from numpy.typing import NDArray
 
 from server.media import g711, g722, opus
+from server.media.codecs import COMFORT_NOISE
 from server.media.ear import Conceal, Decode, Ear, Operation, Silence
 from server.media.errors import BadPayload, HookMissing
+from server.media.liveness import Arrival
 
 logger = logging.getLogger(__name__)
 
 Pcm = NDArray[np.int16]
+Handler = Callable[["RtpPacket", float], None]
+"""Called with a packet that carries no sound, and the loop time at which it came."""
 Listener = Callable[[Pcm, int, float], None]
 """Called with sound, its sample rate, and the loop time at which it was sent."""
 
@@ -103,7 +107,11 @@ def decoder_for(name: str) -> Decoder:
 class EarReceiver:
     """Feeds arriving packets through an ear and a decoder to a listener."""
 
-    def __init__(self, codec: str, listener: Listener) -> None:
+    def __init__(
+        self, codec: str, listener: Listener, aside: Mapping[int, Handler] | None = None
+    ) -> None:
+        """`aside`: what takes packets of other payload types (digits), past the ear."""
+        self._aside = dict(aside or {})
         self._decoder = decoder_for(codec)
         self._ear = Ear(self._decoder.clock_rate)
         self._per_tick = self._decoder.sample_rate // self._decoder.clock_rate
@@ -113,6 +121,8 @@ class EarReceiver:
         self._closed = False
         self._recovered = self._concealed = self._bad = self._heard = 0
         self.last_packet_at: float | None = None
+        self.on_arrival: Callable[[Arrival], None] | None = None
+        """Told of every packet, for whoever watches the line."""
         self.held_s: Callable[[float], None] | None = None
         """Told how long each packet was held, in seconds (benchmarks)."""
 
@@ -153,14 +163,38 @@ class EarReceiver:
 
     def _take(self, packet: RtpPacket) -> None:
         now = self.last_packet_at = self._loop.time()
-        payload = packet.payload
+        handler = self._aside.get(packet.payload_type)
+        samples = 0 if handler is not None else self._samples(packet)
+        self._notice(packet, samples, now)
+        if handler is not None:
+            self._ear.skip(packet.sequence_number, now, packet.ssrc)
+            handler(packet, now)
+        elif samples:
+            self._ear.push(
+                packet.sequence_number, packet.timestamp, packet.payload, samples, now, packet.ssrc
+            )
+        self._pump(fill=False)
+
+    def _samples(self, packet: RtpPacket) -> int:
         try:
-            samples = self._decoder.samples(payload)
+            return self._decoder.samples(packet.payload)
         except BadPayload:
             self._bad += 1  # its place in the stream is concealed
-            return
-        self._ear.push(packet.sequence_number, packet.timestamp, payload, samples, now, packet.ssrc)
-        self._pump(fill=False)
+            return 0
+
+    def _notice(self, packet: RtpPacket, samples: int, now: float) -> None:
+        if self.on_arrival is not None:
+            comfort = packet.payload_type == COMFORT_NOISE and not samples
+            self.on_arrival(
+                Arrival(
+                    now,
+                    packet.sequence_number,
+                    packet.timestamp,
+                    samples,
+                    self._decoder.clock_rate,
+                    comfort,
+                )
+            )
 
     def _due(self, due: float) -> None:
         """The timer: fill what did not come, unless this loop is late itself: then packets that
