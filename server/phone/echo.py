@@ -159,7 +159,8 @@ def _likeness(played: Levels, heard: Levels) -> NDArray[np.float64]:
 def _sums(values: Levels, count: int) -> Levels:
     """Over each `count` rows in a row."""
     up_to = np.concatenate((np.zeros((1, values.shape[1])), values.cumsum(axis=0)))
-    return up_to[count:] - up_to[:-count]
+    found: Levels = up_to[count:] - up_to[:-count]
+    return found
 
 
 class EchoGuard:
