@@ -447,6 +447,8 @@ def test_ctrl_c_leaves_what_is_done_and_says_so(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that started these tests in the background ignores it, and a child inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert child.stderr is not None
     assert "short.wav: 0:0" in child.stderr.readline()
