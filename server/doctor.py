@@ -23,7 +23,7 @@ from aioice.stun import TransactionError, TransactionFailed
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from server import certificate, microphone_url, preflight
+from server import certificate, manifest, microphone_url, preflight
 from server.api.keys import FILE as KEY_FILE
 from server.media.turn import SERVERS_NAME, allocate, turn_server
 from server.preflight import NotReady
@@ -112,16 +112,15 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _hearing(settings: Settings) -> AsyncIterator[Finding]:
     from asr import models
-    from asr.errors import HearingError
 
     if settings.asr_url:
         yield await asyncio.to_thread(_remote_hearing, settings)
         return
     try:
         folder = await asyncio.to_thread(preflight.check_model, settings)
-        if (folder / models.MANIFEST).is_file():
-            await asyncio.to_thread(models.verify, folder)
-    except (NotReady, HearingError) as error:
+        if manifest.is_there(folder):
+            await asyncio.to_thread(manifest.verify, folder)
+    except (NotReady, manifest.FilesDamaged) as error:
         yield Finding("speech model", "bad", str(error))
         return
     name = preflight.asr_model(settings)

@@ -1,4 +1,4 @@
-"""`viva models`: fetch speech models (the only command that downloads any), and list those that are
+"""`viva models`: fetch models (the only command that downloads any), and list those that are
 here.
 """
 
@@ -32,11 +32,10 @@ def fetch(
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-    from asr import models
-    from server import preflight, settings
+    from server import catalogue, fetching, preflight, settings
 
     chosen = settings.load(models_dir=models_dir, data_dir=data_dir)
-    wanted = name or preflight.asr_model(chosen)
+    wanted = catalogue.find(name or preflight.asr_model(chosen))
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks = {}
@@ -46,15 +45,16 @@ def fetch(
                 tasks[file] = progress.add_task(file, total=total)
             progress.update(tasks[file], completed=done)
 
-        folder = models.fetch(
-            wanted,
+        folder = fetching.fetch(
+            wanted.name,
             chosen.models_folder,
+            repository=repository or wanted.repository,
+            kinds=wanted.kinds,
             source=source,
-            repository=repository,
             revision=revision,
             progress=arrived,
         )
-    say(f"{wanted} is in {folder}.")
+    say(f"{wanted.name} is in {folder}.")
 
 
 @app.command("list")
@@ -62,10 +62,11 @@ def list_models(models_dir: ModelsDir = None, data_dir: DataDir = None) -> None:
     """Say which models there are, and which of them are on this machine."""
     from asr import models
     from asr.errors import HearingError
-    from server import settings
+    from server import catalogue, settings
+    from server.fetching import folder_name
 
     folder = settings.load(models_dir=models_dir, data_dir=data_dir).models_folder
-    known = dict.fromkeys(models.REPOSITORIES)
+    known: dict[str, object] = dict.fromkeys(catalogue.known())
     if folder.is_dir():
         others = (one.name.replace("--", "/", 1) for one in sorted(folder.iterdir()))
         known |= dict.fromkeys(name for name in others if not name.startswith("."))
@@ -73,6 +74,6 @@ def list_models(models_dir: ModelsDir = None, data_dir: DataDir = None) -> None:
         try:
             state = f"here: {models.resolve(name, folder)}"
         except HearingError:
-            whole = not (folder / models.folder_name(name)).exists()
+            whole = not (folder / folder_name(name)).exists()
             state = "not here" if whole else "damaged; fetch it again"
         typer.echo(f"{name:20} {state}")
