@@ -145,7 +145,11 @@ def _attempt(result: Any, tokenizer: Tokenizer, temperature: float) -> _Attempt:
 def _best_of(tried: Sequence[_Attempt]) -> _Attempt:
     if not guards.unsure(tried[-1].heard):
         return tried[-1]
-    return max(tried, key=lambda a: (not guards.repetitive(a.heard.text), a.heard.avg_logprob))
+    return max(tried, key=_quality)
+
+
+def _quality(tried: _Attempt) -> tuple[bool, float]:
+    return not guards.repetitive(tried.heard.text), tried.heard.avg_logprob or 0.0
 
 
 def _joined(aligned: Sequence[dict[str, Any]]) -> tuple[HeardWord, ...]:

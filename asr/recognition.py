@@ -36,7 +36,8 @@ class HeardWord:
     text: str
     start_s: float
     end_s: float
-    probability: float
+    probability: float | None
+    """None: the model does not say."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,22 @@ class Recognition:
 
     text: str
     language: str
-    avg_logprob: float
-    """Mean log-probability of a token; 0 for empty text."""
+    avg_logprob: float | None
+    """Mean log-probability of a token; 0 for empty text, None where the model does not say."""
     no_speech_prob: float
     words: tuple[HeardWord, ...] = ()
     temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """What recognises a language."""
+
+    model: str
+    compute_type: str
+    """How its weights are held, such as `int8`."""
+    device: str
+    """cpu or cuda."""
 
 
 Outcome = Recognition | HearingError

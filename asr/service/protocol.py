@@ -130,7 +130,7 @@ class Word(Message):
     start: float
     """Seconds: in the stream, or in the segment that was asked for."""
     end: float
-    probability: float
+    probability: float | None
 
 
 class Interim(Message):
@@ -157,7 +157,8 @@ class Final(Message):
     voice_start: Position
     voice_end: Position
     text: str
-    confidence: float
+    confidence: float | None
+    """Null where the model gives none; so are `avg_logprob` and the words' probabilities."""
     words: tuple[Word, ...]
     verdict: Literal["ok", "low_confidence", "dropped", "failed"]
     reason: str | None
@@ -178,7 +179,7 @@ class Recognised(Message):
     segment: Number
     text: str
     language: str
-    avg_logprob: float
+    avg_logprob: float | None
     no_speech_prob: float
     temperature: float
     words: tuple[Word, ...]
