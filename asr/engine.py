@@ -21,7 +21,7 @@ from asr.backlog import Backlog, Job, Limits
 from asr.decoder import BatchDecoder, Decoder, batched
 from asr.errors import HearingError, Overloaded, RecognitionFailed
 from asr.loading import load_model
-from asr.recognition import Audio, Outcome, Piece, Priority, Recognition, Served
+from asr.recognition import Audio, Outcome, Piece, Priority, Recognition
 from asr.sherpa import Sherpa
 from asr.whisper import Whisper, choose_device
 
@@ -142,9 +142,10 @@ class Engine:
         """How the model's weights are held, such as `int8`."""
         return self._decoder.compute_type
 
-    def serves(self, language: str) -> Served:
-        """What recognises this language: the same for all."""
-        return Served(self.model, self.compute_type, self._device)
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu or cuda."""
+        return self._device
 
     @property
     def queued(self) -> int:

@@ -4,11 +4,15 @@ here.
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from server.cli.options import DataDir, ModelsDir, say
+
+if TYPE_CHECKING:
+    from server.catalogue import Known
 
 app = typer.Typer(help="Speech models.", no_args_is_help=True)
 
@@ -16,7 +20,7 @@ app = typer.Typer(help="Speech models.", no_args_is_help=True)
 @app.command()
 def fetch(
     name: Annotated[
-        str | None, typer.Argument(help="A name of `viva models list`, or owner/name [fits].")
+        str | None, typer.Argument(help="A name of `viva models list`, or owner/name [as set].")
     ] = None,
     source: Annotated[
         str, typer.Option(help="hub, modelscope, or the address of a mirror of the hub.")
@@ -29,13 +33,29 @@ def fetch(
     data_dir: DataDir = None,
 ) -> None:
     """Download a speech model, with progress and checksums; an interrupted download goes on."""
+    from server import catalogue, settings, speech_models
+
+    chosen = settings.load(models_dir=models_dir, data_dir=data_dir)
+    wanted = [name] if name else [*dict.fromkeys(speech_models.names(chosen).values())]
+    if repository and len(wanted) > 1:
+        raise typer.BadParameter("it is of one model: name it", param_hint="--repository")
+    for known in [catalogue.find(one) for one in wanted]:
+        folder = _fetched(
+            known,
+            chosen.models_folder,
+            source=source,
+            repository=repository or known.repository,
+            revision=revision,
+        )
+        say(f"{known.name} is in {folder}.")
+
+
+def _fetched(known: Known, folder: Path, **options: Any) -> Path:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-    from server import catalogue, fetching, preflight, settings
+    from server import fetching
 
-    chosen = settings.load(models_dir=models_dir, data_dir=data_dir)
-    wanted = catalogue.find(name or preflight.asr_model(chosen))
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks = {}
@@ -45,16 +65,7 @@ def fetch(
                 tasks[file] = progress.add_task(file, total=total)
             progress.update(tasks[file], completed=done)
 
-        folder = fetching.fetch(
-            wanted.name,
-            chosen.models_folder,
-            repository=repository or wanted.repository,
-            kinds=wanted.kinds,
-            source=source,
-            revision=revision,
-            progress=arrived,
-        )
-    say(f"{wanted.name} is in {folder}.")
+        return fetching.fetch(known.name, folder, kinds=known.kinds, progress=arrived, **options)
 
 
 @app.command("list")
