@@ -60,6 +60,14 @@ class Batch:
         words = self._words(best)
         return [replace(b.heard, words=words.get(i, ())) for i, b in enumerate(best)]
 
+    def warm_up(self) -> None:
+        """Every call that a recognition makes, whatever the rows hold."""
+        every = range(len(self._rows))
+        self._generate(every, 0.0)
+        first = self._rows[0].tokenizer
+        tokens = [token for token in first.encode(" yes") if token < first.eot]
+        self._whisper.find_alignment(first, [tokens for _ in every], self._of(every), self._frames)
+
     def _best(self, temperatures: Sequence[float]) -> list[_Attempt]:
         tried: list[list[_Attempt]] = [[] for _ in self._rows]
         for temperature in temperatures:

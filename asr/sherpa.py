@@ -71,11 +71,14 @@ class Sherpa:
         self._warm_up()
 
     def bucket(self, piece: Piece) -> int:
-        if base_language(piece.language) not in self._folder.languages:
+        if not self.knows(piece.language):
             raise UnknownLanguage(
                 f"The model {self.name} does not know the language {piece.language!r}."
             )
         return math.ceil(len(piece.audio) / SAMPLE_RATE / BUCKET_S)
+
+    def knows(self, language: str) -> bool:
+        return base_language(language) in self._folder.languages
 
     def decode_many(self, pieces: Sequence[Piece]) -> list[Outcome]:
         """An outcome for each piece, in order. What it raises is a fault of the whole batch."""

@@ -9,6 +9,8 @@ Pieces of the same `bucket` are one batch: one window length, one prompt length 
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 FRAMES_PER_S = 100
 WINDOWS_S = (5, 7, 10, 12, 15, 20, 25, 30)
+LONGEST_WINDOW_S = WINDOWS_S[-1]
 MARGIN_S = 1.0
 """Silence after the speech. Without it the tiny model lost most words; half a second was enough."""
 FLOOR_S = 10.0
@@ -82,7 +85,7 @@ class Whisper:
         self._features = LogMel(self._whisper.feature_extractor)
         self._tokenizer = lru_cache(maxsize=8)(self._make_tokenizer)
         self._prompt = lru_cache(maxsize=256)(self._make_prompt)
-        self._warm_up()
+        self._warm_up(workers)
 
     def decode(
         self, audio: Audio, *, language: str, hotwords: Sequence[str] = (), words: bool = True
@@ -156,22 +159,49 @@ class Whisper:
         except ValueError as e:
             raise UnknownLanguage(str(e)) from e
 
-    def _warm_up(self) -> None:
-        """The first call allocates; and CUDA's libraries are looked for only then."""
+    def decode_in(self, piece: Piece, window_s: float) -> Recognition:
+        """At the first temperature, in a window of this length whatever the floor: to measure."""
+        check_audio(piece.audio)
+        row = self._row(0, replace(piece, words=False))
+        (heard,) = Batch(self._whisper, [row], round(window_s * FRAMES_PER_S)).recognise((0.0,))
+        return heard
+
+    def knows(self, language: str) -> bool:
         try:
-            features = self._features(np.zeros(SAMPLE_RATE, np.float32))
-            encoded = encode(self._whisper.model, features[np.newaxis])
-            self._whisper.model.detect_language(encoded)
+            self._tokenizer(base_language(language))
+        except UnknownLanguage:
+            return False
+        return True
+
+    def _warm_up(self, workers: int) -> None:
+        """Encoder, decoder and alignment, in as many threads as will call: the first call of each
+        allocates, and CUDA's libraries are looked for only then."""
+        try:
+            with ThreadPoolExecutor(workers) as threads:
+                list(threads.map(self._hear_noise, range(workers)))
+        except FloatingPointError as e:
+            raise DeviceUnavailable(
+                f"The model {self.name} overflows in {self.compute_type} on {self.device}."
+                " Set VIVA_ASR_COMPUTE_TYPE to another, such as float32."
+            ) from e
         except RuntimeError as e:
             if self.device == "cpu":
                 raise ModelDamaged(f"The model {self.name} does not compute: {e}") from e
             raise DeviceUnavailable(f"CUDA does not work here: {e}. Use the device cpu.") from e
 
+    def _hear_noise(self, seed: int) -> None:
+        noise = np.random.default_rng(seed).normal(0, 0.01, SAMPLE_RATE).astype(np.float32)
+        if not self.knows("en"):
+            encode(self._whisper.model, self._features(noise)[np.newaxis])
+            return
+        window = window_s(1.0, self._floor_s) * FRAMES_PER_S
+        Batch(self._whisper, [self._row(0, Piece(noise, "en"))], window).warm_up()
+
 
 def window_s(seconds: float, floor_s: float) -> int:
     """The shortest window that holds so much audio and its margin, and is no shorter than that."""
     needed = max(floor_s, seconds + MARGIN_S)
-    return next((w for w in WINDOWS_S if w >= needed), WINDOWS_S[-1])
+    return next((w for w in WINDOWS_S if w >= needed), LONGEST_WINDOW_S)
 
 
 def _load(model_dir: Path, device: str, compute_type: str, workers: int) -> WhisperModel:

@@ -1,5 +1,5 @@
-"""`viva models`: fetch models (the only command that downloads any), and list those that are
-here.
+"""`viva models`: fetch models (the only command that downloads any), list those that are here, and
+measure them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from server.cli import check_model
 from server.cli.options import DataDir, ModelsDir, say
 
 if TYPE_CHECKING:
     from server.catalogue import Known
 
 app = typer.Typer(help="Speech models.", no_args_is_help=True)
+check_model.add_to(app)
 
 
 @app.command()
