@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import rehearsal
@@ -90,6 +90,7 @@ def test_error_rates_need_every_transcript_and_chinese_counts_characters() -> No
 WORDS = st.lists(st.sampled_from("abc"), max_size=8)
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS)
 def test_errors_are_a_distance(a: list[str], b: list[str]) -> None:
     assert errors(a, b) == errors(b, a)

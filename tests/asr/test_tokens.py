@@ -1,7 +1,7 @@
 """Tokens become words, however a model writes them; every letter stays."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.tokens import LONGEST_WORD_S, words_of
@@ -39,6 +39,7 @@ def test_without_times_there_are_no_words() -> None:
 PIECES = st.sampled_from([" he", "llo", "好", "你", "，", "a@@", "b", " ", "<|en|>", "1", "'s"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(PIECES, st.floats(0, 0.5)), max_size=20))
 def test_words_follow_one_another_within_the_audio_and_no_letter_is_lost(
     said: list[tuple[str, float]],
