@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     # Hearing and speaking.
     asr_model: str = ""
     """A name or a folder; by default one that fits the device."""
+    asr_models: Annotated[dict[str, str], NoDecode] = {}
+    """Models of their own for languages, written language=model, several by comma."""
     asr_device: Literal["auto", "cpu", "cuda"] = "auto"
     asr_compute_type: str = ""
     """CTranslate2's; by default float16 on CUDA, int8 on a CPU."""
@@ -127,6 +129,19 @@ class Settings(BaseSettings):
         if isinstance(value, tuple) and not 0 < value[0] <= value[1] <= 65535:
             raise ValueError("ports lie between 1 and 65535, the lower one first")
         return value
+
+    @field_validator("asr_models", mode="before")
+    @classmethod
+    def _by_language(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [[part.strip() for part in one.split("=", 1)] for one in value.split(",") if one]
+        known = [pair for pair in pairs if len(pair) == 2 and all(pair)]
+        if len(known) < len(pairs) or not all(re.fullmatch("[a-z]{2,3}", one) for one, _ in known):
+            raise ValueError("write language=model, several by comma, such as zh=sensevoice")
+        if len(dict(known)) < len(known):
+            raise ValueError("a language has one model")
+        return dict(known)
 
     @field_validator("media_ip")
     @classmethod

@@ -19,7 +19,7 @@ from agent.prompt import Mode
 from agent.report import Provenance
 from agent.report_schema import ModelUsed
 from agent.session import TurnTaking
-from asr.recognition import Recogniser
+from asr.recognition import Recogniser, model_of
 from server import stand_ins
 from server.api.keys import operator_key
 from server.app import WebServer, create_app, uvicorn_options
@@ -79,11 +79,12 @@ def provenance_of(
     """What made a report, for its readers; stand-ins are named."""
 
     def provenance(plan: Plan, events: Sequence[Event], log_hash: str) -> Provenance:
+        heard_by = model_of(ears, plan.language) or ears
         voices = voices_heard(voice_names(settings, plan.language), events)
         models = (
             ModelUsed(role="interviewer", name=settings.model),
             ModelUsed(role="grader", name=settings.grader_model or settings.model),
-            ModelUsed(role="asr", name=ears.model, quantisation=ears.compute_type),
+            ModelUsed(role="asr", name=heard_by.model, quantisation=heard_by.compute_type),
             *(ModelUsed(role="tts", name=voice) for voice in voices),
             ModelUsed(role="vad", name="livekit-local-inference vad"),
             ModelUsed(role="turn_detector", name="livekit-local-inference v1-mini"),
