@@ -78,7 +78,8 @@ class Arm:
 
 
 async def measure(folder: Path, language: str, rounds: int, threads: int) -> dict[str, object]:
-    spelling, process = EspeakProcess(), NeuralProcess(find(folder), threads=threads)
+    spelling = EspeakProcess()
+    process = NeuralProcess(find(folder), threads=threads, stall_timeout_s=600)
     arms = {
         name: Arm(make(process, spelling, language, patience_s=600))
         for name, make in (("clause", NeuralTTS), ("whole", Whole))
