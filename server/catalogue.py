@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from asr import models
 from asr.errors import UnknownModel
 from server.fetching import Kind
+from tts import neural_models
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,15 @@ class Known:
     """What it may be; the repository's files tell which."""
 
 
-KINDS: tuple[Kind, ...] = (*models.KINDS,)
+KINDS: tuple[Kind, ...] = (*neural_models.KINDS, *models.KINDS)
 """Of repositories that are named as owner/name: the first that fits. A voice of sherpa-onnx has the
 files of a recogniser and more, so voices stand before recognisers."""
 
 
 def known() -> dict[str, Known]:
     """By name, in the order in which they are shown."""
-    found = [Known(name, where, (kind,)) for name, (where, kind) in models.CATALOGUE.items()]
+    every: dict[str, tuple[str, Kind]] = {**models.CATALOGUE, **neural_models.CATALOGUE}
+    found = [Known(name, where, (kind,)) for name, (where, kind) in every.items()]
     return {one.name: one for one in found}
 
 

@@ -204,10 +204,12 @@ async def _voices(settings: Settings) -> AsyncIterator[Finding]:
     from tts.espeak import EspeakTTS
 
     try:
-        await asyncio.to_thread(preflight.check_voices, settings)
+        tried = await asyncio.to_thread(preflight.check_voices, settings)
     except NotReady as error:
         yield Finding("voices", "bad", str(error), "See docs/settings.md.")
         return
+    for one in tried:
+        yield Finding(f"local voice ({one.language})", "ok", str(one))
     for language in ("en", "zh"):
         embedded = EspeakTTS(language)
         yield await _speak(f"embedded voice ({language})", embedded.aclose, embedded)

@@ -20,9 +20,11 @@ from server import asr_token, microphone_url, speech_models
 from server.api.keys import OperatorKey, operator_key
 from server.settings import Settings
 from server.store import Store, sqlite_url
+from tts.neural_models import VoiceUnusable
 
 if TYPE_CHECKING:  # it loads a library that few starts need
     from server.certificate import Fault
+    from server.local_voices import TriedVoice
 
 _ADDRESS = " Give an address of this machine with --host."
 
@@ -165,10 +167,23 @@ def check_models(settings: Settings) -> dict[Path, list[str]]:
         raise NotReady(f"{str(error).rstrip('.')}. A start never downloads anything.") from error
 
 
-def check_voices(settings: Settings) -> None:
-    """The names of edge-tts's voices; whether the service has them is known when it speaks."""
-    if not settings.speaks_with_edge:
-        return
+def check_voices(settings: Settings) -> list[TriedVoice]:
+    """Has every local voice say a sentence, and looks at the names of edge-tts's; whether that
+    service has them is known when it speaks."""
+    tried: list[TriedVoice] = []
+    if settings.local_languages:
+        from server.local_voices import try_local_voices  # heavy: LiveKit
+
+        try:
+            tried = try_local_voices(settings)
+        except VoiceUnusable as error:
+            raise NotReady(str(error)) from error
+    if settings.speaks_with_edge:
+        _check_edge_names(settings)
+    return tried
+
+
+def _check_edge_names(settings: Settings) -> None:
     from tts.edge import VOICES, EdgeTTS  # heavy, and an HTTP client
 
     for language, default in VOICES.items():

@@ -4,6 +4,7 @@ measure them.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from server.cli.options import DataDir, ModelsDir, say
 if TYPE_CHECKING:
     from server.catalogue import Known
 
-app = typer.Typer(help="Speech models.", no_args_is_help=True)
+app = typer.Typer(help="Speech models and voices.", no_args_is_help=True)
 check_model.add_to(app)
 
 
@@ -34,11 +35,13 @@ def fetch(
     models_dir: ModelsDir = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Download a speech model, with progress and checksums; an interrupted download goes on."""
+    """Download a speech model or a voice, checked; an interrupted download goes on."""
     from server import catalogue, settings, speech_models
 
     chosen = settings.load(models_dir=models_dir, data_dir=data_dir)
-    wanted = [name] if name else [*dict.fromkeys(speech_models.names(chosen).values())]
+    voices = [one for one in map(chosen.local_voice, chosen.local_languages) if not _is_path(one)]
+    as_set = [*speech_models.names(chosen).values(), *voices]
+    wanted = [name] if name else [*dict.fromkeys(as_set)]
     if repository and len(wanted) > 1:
         raise typer.BadParameter("it is of one model: name it", param_hint="--repository")
     for known in [catalogue.find(one) for one in wanted]:
@@ -50,6 +53,10 @@ def fetch(
             revision=revision,
         )
         say(f"{known.name} is in {folder}.")
+
+
+def _is_path(voice: str) -> bool:
+    return voice.startswith((".", "/", "~")) or Path(voice).is_dir()
 
 
 def _fetched(known: Known, folder: Path, **options: Any) -> Path:
@@ -74,9 +81,7 @@ def _fetched(known: Known, folder: Path, **options: Any) -> Path:
 def list_models(models_dir: ModelsDir = None, data_dir: DataDir = None) -> None:
     """Say which models there are, and which of them are on this machine."""
     from asr import models
-    from asr.errors import HearingError
     from server import catalogue, settings
-    from server.fetching import folder_name
 
     folder = settings.load(models_dir=models_dir, data_dir=data_dir).models_folder
     known: dict[str, object] = dict.fromkeys(catalogue.known())
@@ -84,9 +89,17 @@ def list_models(models_dir: ModelsDir = None, data_dir: DataDir = None) -> None:
         others = (one.name.replace("--", "/", 1) for one in sorted(folder.iterdir()))
         known |= dict.fromkeys(name for name in others if not name.startswith("."))
     for name in (*known, models.REHEARSAL):
-        try:
-            state = f"here: {models.resolve(name, folder)}"
-        except HearingError:
-            whole = not (folder / folder_name(name)).exists()
-            state = "not here" if whole else "damaged; fetch it again"
-        typer.echo(f"{name:20} {state}")
+        typer.echo(f"{name:20} {_state(name, folder)}")
+
+
+def _state(name: str, folder: Path) -> str:
+    from asr import models
+    from asr.errors import HearingError
+    from server.fetching import folder_name
+    from tts import neural_folder, neural_models
+
+    with contextlib.suppress(HearingError):
+        return f"here: {models.resolve(name, folder)}"
+    with contextlib.suppress(neural_models.VoiceUnusable):
+        return f"here: {neural_folder.find(neural_models.resolve(name, folder)).path}"
+    return "damaged; fetch it again" if (folder / folder_name(name)).exists() else "not here"
