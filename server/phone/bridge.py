@@ -48,10 +48,8 @@ class NoCodec(PhoneError):
 
 @dataclass(frozen=True)
 class Party:
-    """One end of a call: printable text of at most 64 characters each, empty where absent.
-
-    It may still look like markup: whoever shows it escapes it, as any text of a stranger.
-    """
+    """One end of a call: printable text without markup's characters (`server.phone.parties`), at
+    most 64 characters each, empty where absent. Nobody has checked that it is true."""
 
     user: str = ""
     host: str = ""
@@ -99,7 +97,8 @@ class DigitPressed:
 class Updating:
     """The other side changes the call; it waits for `BridgeCall.update`."""
 
-    sdp: str
+    sdp: str | None
+    """The gateway's new offer; None where it asks for ours, which then goes out with `update`."""
     held: bool
     """It will not listen: our side is on hold, and what it sends is music."""
 
@@ -165,11 +164,14 @@ class BridgeCall(Protocol):
         """What happens, from the beginning, for one reader; ends after `HungUp`."""
 
 
+Standing = Literal["off", "registering", "registered", "failed"]
+
+
 @dataclass(frozen=True)
 class AccountState:
     """Whether a PBX or provider would bring us calls."""
 
-    state: Literal["off", "registering", "registered", "failed"]
+    state: Standing
     since: datetime
     """UTC."""
     reason: str = ""
