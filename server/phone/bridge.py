@@ -182,19 +182,29 @@ class AccountState:
     """SIP's (403, 503 …; 904: the password is wrong); 0 where there was no answer of SIP's."""
 
 
+GatewayStanding = Literal["stopped", "starting", "up", "down", "failed"]
+
+
 @dataclass(frozen=True)
 class GatewayState:
     """How the gateway does, for the operator's page and the metrics."""
 
-    state: Literal["stopped", "starting", "up", "down", "failed"]
+    state: GatewayStanding
     """`down`: it is being started again; `failed`: an operator has to do something first."""
     reason: str = ""
     version: str = ""
     restarts: int = 0
     """Since the bridge was started."""
     lines: int = 0
-    """Calls that may be had at once."""
-    free_lines: int = 0
+    """Calls that may be had at once, both ways."""
+    calls: int = 0
+    """Being had, rung or dialled now."""
+    missed: int = 0
+    """Calls that found no free line, since the bridge was started."""
+    guarded: bool = False
+    """Whether we keep strangers' SIP packets from the gateway; a firewall may do so, too."""
+    sip_ports: tuple[int, ...] = ()
+    """Where the gateway takes SIP, as far as we can see."""
     accounts: Mapping[str, AccountState] = field(default_factory=dict)
 
 
