@@ -24,7 +24,6 @@ from server.phone.parties import clean
 SIP_PORT = 5060
 TTL_S = 90
 """A restarted registrar knows nobody until the next renewal, so it has to be soon."""
-OVERDUE_S = TTL_S * 1.5
 ANSWER_S = 45.0
 """A silent registrar is given up by the gateway after 32 s; a silent gateway by us after this."""
 REFUSED_FOR_GOOD = frozenset({401, 403, 404, 407, 904})
@@ -48,6 +47,8 @@ class Account:
     login: str = ""
     """The user of the digest, where it is another than `user`."""
 
+    ttl_s: int = TTL_S
+
     @property
     def address(self) -> str:
         """Address of record, which a registrar knows the account by."""
@@ -65,9 +66,11 @@ class Registration:
     """The state of one account; times are UTC. `due` says when to register, and the rest is told
     what came of it."""
 
-    def __init__(self, at: datetime, *, jitter: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, at: datetime, *, ttl_s: int = TTL_S, jitter: Callable[[], float] = lambda: 0.0
+    ) -> None:
         """`jitter` gives numbers of [0, 1)."""
-        self._jitter = jitter
+        self._overdue_s, self._jitter = ttl_s * 1.5, jitter
         self._failures = 0
         self._since = at  # of the state; the time to wait is counted from `_told`
         self._told = at
@@ -88,7 +91,7 @@ class Registration:
         """The registrar took it, or renewed it."""
         self._failures = 0
         self._become("registered", at)
-        self._set_timer(at, OVERDUE_S)
+        self._set_timer(at, self._overdue_s)
 
     def refused(self, at: datetime, code: int, reason: str) -> None:
         """It did not come about. `code` is SIP's, or 0."""

@@ -67,7 +67,8 @@ class JanusBridge:
         self._doors = doors or SipDoors()
         self._on_change, self._told = on_change, None
         self._registrations = {
-            one.name: Registration(clock(), jitter=random.random) for one in accounts
+            one.name: Registration(clock(), ttl_s=one.ttl_s, jitter=random.random)
+            for one in accounts
         }
         self._of: dict[str, Lines] = {}
         self._callback: Callable[[BridgeCall], None] | None = None

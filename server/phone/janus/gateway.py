@@ -13,6 +13,9 @@ from server.phone.bridge import GatewayLost
 from server.phone.janus import config, program
 from server.phone.janus.process import JanusProcess
 
+TRIES = 5
+"""Janus 1.1.2 now and then (one start in twenty, on a busy machine) closes its socket at once and
+ends: the socket's thread looks whether it is wanted before its maker has said so."""
 _SOMEWHERE = "192.0.2.1"  # nobody's: it tells the address of the default route
 
 
@@ -59,12 +62,18 @@ class OwnJanus:
         found = await asyncio.to_thread(program.find, self._named)
         address = self._address or local_address(await self._towards())
         chosen = config.Gateway(self._folder, address, self._rtp_ports)
-        try:
-            command = await asyncio.to_thread(config.write, found, chosen)
-            self._process = await JanusProcess.start(command, self._folder)
-        except (OSError, ValueError) as error:
-            raise GatewayLost(f"Janus cannot be started: {error}.") from error
-        await self._process.wait_for(chosen.socket)
+        for left in reversed(range(TRIES)):
+            try:
+                command = await asyncio.to_thread(config.write, found, chosen)
+                self._process = await JanusProcess.start(command, self._folder)
+                await self._process.wait_for(chosen.socket)
+                break
+            except (OSError, ValueError) as error:
+                raise GatewayLost(f"Janus cannot be started: {error}.") from error
+            except GatewayLost:
+                await self.stop()
+                if not left:
+                    raise
         return Door(chosen.socket, chosen.secret, found.version)
 
     async def ended(self) -> str:

@@ -42,7 +42,7 @@ class JanusProcess:
         process = await asyncio.create_subprocess_exec(
             *_bound_to_us(command),
             cwd=folder,
-            env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},
+            env={"LANG": "C.UTF-8"},  # nothing of ours: there are secrets in it
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -105,7 +105,7 @@ class JanusProcess:
         assert self._process.stdout is not None
         while piece := await self._process.stdout.read(_PIECE):
             for line in self.log.feed(piece, time.monotonic()):
-                logger.warning("Janus: %s", line)
+                logger.info("Janus: %s", line)
 
 
 def _tidy(folder: Path) -> None:
@@ -138,10 +138,18 @@ def end_leftover(folder: Path) -> None:
         return
     logger.warning("Ending the Janus that an earlier server left behind (process %d)", pid)
     for number in (signal.SIGTERM, signal.SIGKILL):
-        until = time.monotonic() + STOP_S
+        if _over(pid, number):
+            return
+
+
+def _over(pid: int, number: signal.Signals) -> bool:
+    """Send the signal; whether the process is gone within `STOP_S`."""
+    until = time.monotonic() + STOP_S
+    try:
+        os.kill(pid, number)
         while time.monotonic() < until:
-            try:
-                os.kill(pid, number if until - time.monotonic() > STOP_S - 0.05 else 0)
-            except ProcessLookupError:
-                return
             time.sleep(0.05)
+            os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from server.phone.accounts import TTL_S, Account
+from server.phone.accounts import Account
 from server.phone.bridge import (
     Answered,
     CallEvent,
@@ -46,7 +46,7 @@ def register(account: Account, address: str, *, refresh: bool = False) -> Body:
         **account.secret,
         "proxy": where,
         "outbound_proxy": where,
-        "register_ttl": TTL_S,
+        "register_ttl": account.ttl_s,
         # A CANCEL before any provisional answer is sent, too.
         "rfc2543_cancel": True,
     }
