@@ -184,6 +184,7 @@ class CallHost:
             self._companion = self._make_companion(self, self._equipment)
             await self._companion.start()
         self._keep(self._equipment.find_mode())
+        self._keep(self._equipment.warm_up())
         self._keep(self._measure_lag())
 
     # Joining.

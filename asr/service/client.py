@@ -29,7 +29,7 @@ from asr.errors import (
     ServiceUnavailable,
     UnknownLanguage,
 )
-from asr.recognition import Audio, Priority, Recognition
+from asr.recognition import Audio, Priority, Recognition, Served
 from asr.segmenter import SAMPLE_RATE, Pcm
 from asr.service import protocol
 from asr.service.protocol import (
@@ -120,6 +120,12 @@ class RemoteRecogniser:
     @property
     def compute_type(self) -> str:
         return self._ready.compute_type
+
+    @property
+    def languages(self) -> dict[str, Served]:
+        """Those that have a model of their own there, and which."""
+        own = self._ready.languages.items()
+        return {lang: Served(o.model, o.compute_type, o.device) for lang, o in own}
 
     @property
     def connected(self) -> bool:
@@ -215,8 +221,8 @@ class RemoteRecogniser:
             raise Refused("bad_message", "what answers there does not speak as `viva asr` does")
         if not self._first.done():
             self._first.set_result(ready)
-        elif ready.model != self._ready.model:
-            logger.warning("%s has %s now, not %s", self.url, ready.model, self._ready.model)
+        elif ready.models != self._ready.models:
+            logger.warning("%s has %s now, not %s", self.url, ready.models, self._ready.models)
         self._ready = ready
 
     async def _converse(self, socket: ClientConnection) -> None:

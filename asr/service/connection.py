@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from asr.segmenter import SAMPLE_RATE
 from asr.service import protocol
 from asr.service.parts import Listener, Parts
-from asr.service.protocol import CLOSE, End, Error, FromService, Hello, Ping, Pong, Ready, Refused
+from asr.service.protocol import CLOSE, End, Error, FromService, Hello, Ping, Pong, Refused
 from asr.service.segments import Segments
 from asr.service.stream import Stream
 
@@ -89,7 +89,7 @@ class Connection:
         listener: Listener = kind(self._parts, hello, self._tell)
         recogniser = self._parts.recogniser
         self._tell(
-            Ready(model=recogniser.model, compute_type=recogniser.compute_type, device=self._device)
+            protocol.ready(recogniser, recogniser.model, recogniser.compute_type, self._device)
         )
         writer = asyncio.create_task(self._write())
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from asr.decoder import LONGEST_S
 from asr.errors import HearingError, Overloaded, UnknownLanguage
 from asr.segmenter import SAMPLE_RATE, Pcm
 from asr.service.parts import Parts, Tell
@@ -23,7 +24,6 @@ from asr.service.protocol import (
     Sound,
     recognised,
 )
-from asr.whisper import LONGEST_S
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from collections import deque
 import numpy as np
 
 from asr import guards
+from asr.decoder import base_language
 from asr.emission import Emission, Emitter
 from asr.errors import HearingError, Overloaded
 from asr.heard import HeardSegment, judge
@@ -35,7 +36,6 @@ from asr.service.protocol import (
     words_out,
 )
 from asr.silero import Silero
-from asr.whisper import base_language
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from asr.guards import plain, reason_to_drop, repetitive, unsure
 from asr.recognition import Recognition
 
 
-def heard(text: str, avg_logprob: float = -0.1, no_speech_prob: float = 0.01) -> Recognition:
+def heard(text: str, avg_logprob: float | None = -0.1, no_speech_prob: float = 0.01) -> Recognition:
     return Recognition(text, "en", avg_logprob, no_speech_prob)
 
 
@@ -52,6 +52,12 @@ def test_more_words_than_the_time_holds_are_dropped() -> None:
     text = "please subscribe to the channel and leave a comment below"
     assert reason_to_drop(heard(text), voiced_s=0.2) == "impossible_rate"
     assert reason_to_drop(heard(text), voiced_s=3.0) is None
+
+
+def test_a_model_without_confidence_is_taken_at_its_word() -> None:
+    assert reason_to_drop(heard("Yes.", None), voiced_s=1.0) is None
+    assert not unsure(heard("Yes.", None))
+    assert reason_to_drop(heard("Yes.", None, 1.0), voiced_s=1.0) == "no_speech"
 
 
 def test_special_tokens_are_taken_out_of_text() -> None:

@@ -442,6 +442,7 @@ async def test_health_says_what_is_loaded_and_how_busy_it_is(at: At) -> None:
         "model": "script",
         "compute_type": "none",
         "device": "cpu",
+        "languages": {},
         "sessions": 1,
         "queue": 0,
     }

@@ -12,6 +12,7 @@ from typing import Protocol
 from server.phone.bridge import GatewayLost
 from server.phone.janus import config, program
 from server.phone.janus.process import JanusProcess
+from server.phone.janus.socket import JanusRefused, JanusSocket
 
 TRIES = 5
 """Janus 1.1.2 now and then (one start in twenty, on a busy machine) closes its socket at once and
@@ -67,6 +68,7 @@ class OwnJanus:
                 command = await asyncio.to_thread(config.write, found, chosen)
                 self._process = await JanusProcess.start(command, self._folder)
                 await self._process.wait_for(chosen.socket)
+                await _answers(chosen)
                 break
             except (OSError, ValueError) as error:
                 raise GatewayLost(f"Janus cannot be started: {error}.") from error
@@ -85,6 +87,17 @@ class OwnJanus:
         if self._process is not None:
             await self._process.stop()
             self._process = None
+
+
+async def _answers(chosen: config.Gateway) -> None:
+    """A socket that is there may be closed again in a moment; raises `GatewayLost`."""
+    asking = await JanusSocket.connect(chosen.socket, chosen.secret, lambda message: None)
+    try:
+        await asking.request({"janus": "ping"})
+    except JanusRefused as error:
+        raise GatewayLost(f"Janus does not answer as one: {error}.") from error
+    finally:
+        asking.close()
 
 
 class RunningJanus:

@@ -125,6 +125,7 @@ class Lines:
             addresses = await self.resolve(self.account.host)
             await self._ask(addresses[0])
             await self.doors.after(self.account.name, addresses)
+            self.on_change()
         except (Unresolved, JanusRefused) as error:
             self._asked = False
             self.registration.refused(self.clock(), 0, str(error))

@@ -72,7 +72,7 @@ def given_up(*, caller: str = ANNA) -> str:
         f"<send retrans='500'>{_request('INVITE', 1, caller=caller, body=SDP)}</send>"
         "<recv response='100' optional='true'/><recv response='180'/>"
         f"<send retrans='500'><![CDATA[\n\n{text}\n]]></send>"
-        "<recv response='200'/><recv response='487'/>"
+        "<recv response='200' optional='true'/><recv response='487'/>"  # in either order
         f"<send>{_ack(caller, 6)}</send>"
     )
 

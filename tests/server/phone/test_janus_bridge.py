@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -26,9 +27,12 @@ from server.phone.bridge import (
     Updating,
 )
 from server.phone.janus.bridge import JanusBridge
+from server.phone.janus.examine import examine
 from server.phone.janus.gateway import OwnJanus
 from server.phone.janus.health import thread_seconds
+from server.phone.janus.wiring import ACCOUNT, STATE_FILE, janus_bridge
 from server.phone.resolver import Unresolved, resolve
+from server.settings import load
 
 pytestmark = pytest.mark.phone
 Lookup = Callable[[str], Awaitable[list[str]]]
@@ -283,6 +287,35 @@ async def test_a_stranger_at_the_sip_port_is_not_heard(open_pbx: Registrar, grou
         assert await answers_options(PBX, port)
         assert not await answers_options(STRANGER, port)
         assert not await answers_options("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(("trusted", "found"), [("", "ok"), ("0.0.0.0/0", "bad")])
+async def test_the_doctor_says_who_is_registered_and_who_gets_in(
+    open_pbx: Registrar, ground: Ground, trusted: str, found: str
+) -> None:
+    chosen = load(
+        data_dir=ground.folder,
+        phone=True,
+        phone_registrar=PBX,
+        phone_user="viva",
+        phone_password="viva-word",
+        phone_address=VIVA,
+        phone_trusted=trusted,
+    )
+    made = janus_bridge(chosen)
+    made.on_call(Desk())
+    await made.start()
+    try:
+        await until(lambda: made.accounts[ACCOUNT].state == "registered")
+        kept = ground.folder / "janus" / STATE_FILE
+        await until(lambda: kept.exists() and json.loads(kept.read_text())["sip_ports"])
+        await until(lambda: '"registered"' in kept.read_text())
+        told = {one.name: one async for one in examine(chosen)}
+    finally:
+        await made.stop()
+    assert told["SIP port"].state == found, told
+    assert told["registration"].state == told["registrar"].state == "ok", told
+    assert told["phone ports"].state == "ok" and "1.1" in told["gateway"].text
 
 
 async def answers_options(sender: str, port: int) -> bool:
