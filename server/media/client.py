@@ -16,7 +16,7 @@ from server.media import ice
 from server.media.ice import IceSettings
 from server.media.outgoing import FRAME, SAMPLE_RATE, OutgoingTrack
 from server.media.peer import CHANNEL, close_connection, codec_preferences
-from server.media.receiver import EarReceiver, Hearing, install
+from server.media.receiver import EarReceiver, Hearing, decoder_for, install
 from server.media.resample import Resampler
 
 Pcm = NDArray[np.int16]
@@ -27,10 +27,10 @@ class CallClient:
 
     def __init__(self, settings: IceSettings | None = None, codec: str = "opus") -> None:
         self.heard: list[tuple[float, Pcm]] = []
-        """Loop time of arrival and sound at 48 kHz (8 kHz for PCMU), in order."""
+        """Loop time of arrival and sound at `heard_rate`, in order."""
         self.messages: list[dict[str, Any]] = []
         self.on_message: Callable[[dict[str, Any]], None] | None = None
-        self.heard_rate = 8000 if codec.lower() == "pcmu" else 48000
+        self.heard_rate = decoder_for(codec).sample_rate
         self._settings = settings or IceSettings()
         self._loop = asyncio.get_running_loop()
         self._connection = RTCPeerConnection(ice.configuration(self._settings, time.time()))

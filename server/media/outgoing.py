@@ -17,7 +17,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import Packet
 from numpy.typing import NDArray
 
-from server.media import g711, opus
+from server.media import g711, g722, opus
 from server.media.resample import Resampler
 
 logger = logging.getLogger(__name__)
@@ -50,18 +50,39 @@ class _Opus:
         return self._encoder.encode(pcm)
 
 
-class _Pcmu:
+class _G711:
     clock_rate = 8000
 
-    def __init__(self) -> None:
+    def __init__(self, law: g711.Law) -> None:
+        self._law = law
         self._resampler = Resampler(SAMPLE_RATE, 8000)
 
     def encode(self, pcm: Pcm) -> bytes:
-        return g711.encode(self._resampler.push(pcm))
+        return self._law.encode(self._resampler.push(pcm))
+
+
+class _G722:
+    clock_rate = g722.CLOCK_RATE
+
+    def __init__(self) -> None:
+        self._encoder = g722.Encoder()
+        self._resampler = Resampler(SAMPLE_RATE, g722.SAMPLE_RATE)
+
+    def encode(self, pcm: Pcm) -> bytes:
+        return self._encoder.encode(self._resampler.push(pcm))
 
 
 def _encoder_for(codec: str) -> Encoder:
-    return _Pcmu() if codec.lower() == "pcmu" else _Opus()
+    match codec.lower():
+        case "opus":
+            return _Opus()
+        case "pcmu":
+            return _G711(g711.MU_LAW)
+        case "pcma":
+            return _G711(g711.A_LAW)
+        case "g722":
+            return _G722()
+    raise ValueError(f"no encoder for {codec}")
 
 
 class OutgoingTrack(MediaStreamTrack):

@@ -18,7 +18,7 @@ import numpy as np
 from aiortc import RTCRtpReceiver
 from numpy.typing import NDArray
 
-from server.media import g711, opus
+from server.media import g711, g722, opus
 from server.media.ear import Conceal, Decode, Ear, Operation, Silence
 from server.media.errors import BadPayload, HookMissing
 
@@ -42,12 +42,24 @@ class RtpPacket(Protocol):
 
 
 class Decoder(Protocol):
-    sample_rate: int
+    """One stream's decoder. G.722 has more samples of sound than its RTP clock counts."""
 
-    def samples(self, payload: bytes) -> int: ...
-    def decode(self, payload: bytes) -> Pcm: ...
-    def conceal(self, samples: int, next_payload: bytes | None = None) -> Pcm: ...
-    def recovers(self, next_payload: bytes | None) -> bool: ...
+    clock_rate: int
+    """Of RTP timestamps and of `samples`."""
+    sample_rate: int
+    """Of the sound; a whole multiple of `clock_rate`."""
+
+    def samples(self, payload: bytes) -> int:
+        """How long the packet is, in units of the RTP clock; or `BadPayload`."""
+
+    def decode(self, payload: bytes) -> Pcm:
+        """The packet's sound, or `BadPayload`."""
+
+    def conceal(self, samples: int, next_payload: bytes | None = None) -> Pcm:
+        """Make up so many samples of sound."""
+
+    def recovers(self, next_payload: bytes | None) -> bool:
+        """Whether this packet carries a copy of the one before it."""
 
 
 LATE_S = 0.02
@@ -80,7 +92,11 @@ def decoder_for(name: str) -> Decoder:
         case "opus":
             return opus.Decoder()
         case "pcmu":
-            return g711.Decoder()
+            return g711.Decoder(g711.MU_LAW)
+        case "pcma":
+            return g711.Decoder(g711.A_LAW)
+        case "g722":
+            return g722.Decoder()
     raise ValueError(f"no decoder for {name}")
 
 
@@ -89,7 +105,8 @@ class EarReceiver:
 
     def __init__(self, codec: str, listener: Listener) -> None:
         self._decoder = decoder_for(codec)
-        self._ear = Ear(self._decoder.sample_rate)
+        self._ear = Ear(self._decoder.clock_rate)
+        self._per_tick = self._decoder.sample_rate // self._decoder.clock_rate
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -119,7 +136,7 @@ class EarReceiver:
 
     @property
     def hearing(self) -> Hearing:
-        counters, rate = self._ear.counters, self._decoder.sample_rate
+        counters, rate = self._ear.counters, self._decoder.clock_rate
         return Hearing(
             packets_arrived=counters.arrived,
             packets_lost=counters.lost,
@@ -173,7 +190,7 @@ class EarReceiver:
             case Conceal():
                 pcm = self._conceal(operation)
             case Silence():
-                pcm = np.zeros(operation.samples, np.int16)
+                pcm = np.zeros(operation.samples * self._per_tick, np.int16)
         try:
             self._listener(pcm, self._decoder.sample_rate, operation.at)
         except Exception:
@@ -186,14 +203,15 @@ class EarReceiver:
             return self._decoder.decode(operation.payload)
         except BadPayload:
             self._bad += 1
-            return self._decoder.conceal(operation.samples)
+            return self._decoder.conceal(operation.samples * self._per_tick)
 
     def _conceal(self, operation: Conceal) -> Pcm:
+        samples = operation.samples * self._per_tick
         try:
-            pcm = self._decoder.conceal(operation.samples, operation.next_payload)
+            pcm = self._decoder.conceal(samples, operation.next_payload)
         except BadPayload:
-            pcm = np.zeros(operation.samples, np.int16)
-        frames = max(round(operation.samples / (self._decoder.sample_rate / 50)), 1)
+            pcm = np.zeros(samples, np.int16)
+        frames = max(round(samples / (self._decoder.sample_rate / 50)), 1)
         copies = int(self._decoder.recovers(operation.next_payload))
         self._recovered += copies
         self._concealed += frames - copies
