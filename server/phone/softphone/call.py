@@ -61,13 +61,13 @@ class PhoneCall(Leg):
 
     async def hold(self, music: Pcm | None = None) -> None:
         """`sendonly` with music, which is sent; else `inactive`. Raises as `change`."""
+        self.talk.media.music(music)  # first: not a word is said into a hold
         await self._change(self.talk.offer("inactive" if music is None else "sendonly"))
-        self.talk.media.music(music)
 
     async def resume(self) -> None:
         """Raises as `change`."""
-        self.talk.media.music(None)
         await self._change(self.talk.offer("sendrecv"))
+        self.talk.media.music(None)
 
     async def change(
         self, codecs: tuple[str, ...] | None = None, *, new_port: bool = False

@@ -75,6 +75,11 @@ class Phone:
         self._registration: registration.Registration | None = None
 
     @property
+    def address(self) -> Address:
+        """Where it hears."""
+        return self._endpoint.here
+
+    @property
     def registered(self) -> bool:
         return self._registration is not None and self._registration.registered
 

@@ -44,7 +44,7 @@ class Speaking:
 
     def __init__(self, seed: int, at: float) -> None:
         chance = random.Random(seed)
-        self.terms = Terms()
+        self.terms = Terms(sends=False)
         self.muted = False
         """Silence suppression: nothing is sent where nothing is said."""
         self.music: Pcm | None = None
