@@ -114,6 +114,15 @@ class Settings(BaseSettings):
     turn_secret: SecretStr = SecretStr("")
     """Shared with the TURN server, which then takes credentials that end after a day."""
 
+    # The phone.
+    phone_registrar: str = ""
+    """The PBX or SIP provider: host or host:port."""
+    phone_user: str = ""
+    """The extension."""
+    phone_password: SecretStr = SecretStr("")
+    phone_address: str = ""
+    """This machine's IPv4 address towards the PBX; by default the one that leads there."""
+
     @field_validator("media_ports", mode="before")
     @classmethod
     def _port_range(cls, value: object) -> object:
@@ -127,6 +136,21 @@ class Settings(BaseSettings):
         if isinstance(value, tuple) and not 0 < value[0] <= value[1] <= 65535:
             raise ValueError("ports lie between 1 and 65535, the lower one first")
         return value
+
+    @field_validator("phone_registrar")
+    @classmethod
+    def _registrar(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[\w.-]+(:\d{1,5})?", value):
+            raise ValueError("write host or host:port, such as pbx.example.org:5060")
+        return value
+
+    @field_validator("phone_address")
+    @classmethod
+    def _phone_address(cls, value: str) -> str:
+        try:
+            return str(ipaddress.IPv4Address(value)) if value else ""
+        except ValueError:
+            raise ValueError("write an IPv4 address, such as 192.0.2.5") from None
 
     @field_validator("media_ip")
     @classmethod
