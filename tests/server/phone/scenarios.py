@@ -1,4 +1,4 @@
-"""What sipp, a SIP caller that is not ours, is to do: a call by password, and a call it takes."""
+"""What sipp, a SIP program that is not ours, is to do: call by password, register, take a call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ t=0 0
 m=audio [media_port] RTP/AVP 8 0
 """
 _OUT = """\
-{method} sip:{to}@[remote_ip]:[remote_port] SIP/2.0
+{method} {uri} SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
 {route}From: <sip:{user}@[remote_ip]>;tag=[call_number]
 To: <sip:{to}@[remote_ip]>{tag}
@@ -42,7 +42,14 @@ def _send(text: str, attributes: str = "") -> str:
 
 
 def _request(method: str, number: int, user: str, to: str, **more: str) -> str:
-    filled = {"route": "", "tag": "", "more": "", "body": "", **more}
+    filled = {
+        "uri": f"sip:{to}@[remote_ip]:[remote_port]",
+        "route": "",
+        "tag": "",
+        "more": "",
+        "body": "",
+        **more,
+    }
     return _OUT.format(method=method, number=number, user=user, to=to, **filled)
 
 
@@ -50,7 +57,7 @@ def calls(user: str, word: str, to: str, talks_ms: int) -> str:
     """INVITE, the password when asked for it, ACK, so long a call, BYE."""
     sdp = {"more": "Content-Type: application/sdp\n", "body": _SDP}
     proof = f"[authentication username={user} password={word}]\n"
-    route = {"route": "[routes]\n", "tag": "[peer_tag_param]"}
+    route = {"uri": "[next_url]", "route": "[routes]\n", "tag": "[peer_tag_param]"}
     return (
         _HEAD.format(name="calls")
         + _send(_request("INVITE", 1, user, to, **sdp), ' retrans="500"')
@@ -69,23 +76,28 @@ def calls(user: str, word: str, to: str, talks_ms: int) -> str:
     )
 
 
-def registers_and_takes_a_call(user: str, word: str) -> str:
-    """REGISTER with the password, then rings, answers, and waits for BYE."""
+def registers(user: str, word: str) -> str:
+    """REGISTER, and again with the password."""
     expires = "Expires: 60\n"
     proof = f"[authentication username={user} password={word}]\n"
-    tag = {"tag": ";tag=[call_number]"}
-    answer = {**tag, "more": "Content-Type: application/sdp\n", "body": _SDP}
     return (
-        _HEAD.format(name="takes")
+        _HEAD.format(name="registers")
         + _send(_request("REGISTER", 1, user, user, more=expires), ' retrans="500"')
         + '<recv response="401" auth="true"></recv>\n'
         + _send(_request("REGISTER", 2, user, user, more=expires + proof), ' retrans="500"')
         + '<recv response="200"></recv>\n</scenario>\n'
-        if not answer
-        else _HEAD.format(name="takes")
+    )
+
+
+def takes_a_call() -> str:
+    """Rings, answers, and waits for BYE."""
+    tag = ";tag=[call_number]"
+    sdp = "Content-Type: application/sdp\n"
+    return (
+        _HEAD.format(name="takes a call")
         + '<recv request="INVITE" rrs="true"></recv>\n'
-        + _send(_BACK.format(code="180 Ringing", **{"more": "", "body": "", **tag}))
-        + _send(_BACK.format(code="200 OK", **answer), ' retrans="500"')
+        + _send(_BACK.format(code="180 Ringing", more="", body="", tag=tag))
+        + _send(_BACK.format(code="200 OK", more=sdp, body=_SDP, tag=tag), ' retrans="500"')
         + '<recv request="ACK"></recv>\n<recv request="BYE"></recv>\n'
         + _send(_BACK.format(code="200 OK", more="", body="", tag=""))
         + "</scenario>\n"

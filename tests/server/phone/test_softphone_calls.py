@@ -138,7 +138,7 @@ async def test_silence_suppression_sends_nothing_where_nothing_is_said() -> None
 async def test_either_side_hangs_up_and_what_comes_later_is_refused() -> None:
     async with called() as (anna, ben):
         await ben.hang_up()
-        await anna.ended()
+        await until(lambda: anna.state == "ended")
         assert (anna.ended_by, ben.ended_by) == ("them", "us")
         for late in (anna.press("1"), anna.hold(), ben.answer()):
             with pytest.raises(CallEnded):
@@ -177,11 +177,12 @@ async def test_a_caller_gives_up_by_cancel_of_the_task_or_after_a_time() -> None
         dialling = asyncio.create_task(anna.call("ben"))
         ringing = await ben.incoming()
         dialling.cancel()
-        await ringing.ended()
+        await until(lambda: ringing.state == "ended")
         assert (ringing.code, ringing.ended_by) == (487, "them")
         with pytest.raises(NoReply):
             await anna.call("ben", ring_s=0.1)
-        await (await ben.incoming()).ended()
+        second = await ben.incoming()
+        await until(lambda: second.state == "ended")
         await until(lambda: not anna.calls)
 
 
@@ -200,7 +201,7 @@ async def test_a_voicemail_greets_records_and_hangs_up() -> None:
     does = answering.voicemail(0.05, greeting, 0.3)
     async with bens(does=does) as ben, annas(ben) as anna:
         call = await anna.call("ben")
-        await call.ended()
+        await until(lambda: call.state == "ended")
         assert call.ended_by == "them"
         assert arrived(greeting, call) == 1.0
 

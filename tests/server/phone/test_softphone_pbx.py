@@ -86,7 +86,7 @@ async def test_hold_and_back_and_bye_by_the_callee(pbx: Registrar) -> None:
         anna.play(sentence)
         await until(lambda: arrived(sentence, ben) == 1.0)
         await ben.hang_up()
-        await anna.ended()
+        await until(lambda: anna.state == "ended")
         assert anna.ended_by == "them"
 
 
@@ -102,7 +102,7 @@ async def test_a_caller_who_gives_up_lets_the_other_telephone_fall_silent(pbx: R
         theirs = await ben.incoming()
         await ringing.wait()
         dialling.cancel()
-        await theirs.ended()
+        await until(lambda: theirs.state == "ended")
         assert (theirs.code, theirs.ended_by) == (487, "them")
 
 
@@ -187,4 +187,4 @@ async def test_calls_work_where_the_registrar_steps_aside_after_the_first_reques
         await anna.hold()
         assert ben.held
         await ben.hang_up()
-        await anna.ended()
+        await until(lambda: anna.state == "ended")
