@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import EXTENSIONS
 from ground import CALLERS, Ground, until
-from registrar import Registrar
+from registrar import EXTENSIONS, Registrar
 from voices import arrived, voice
 
 from server.phone.softphone import answering

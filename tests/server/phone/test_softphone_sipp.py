@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import pytest
 import scenarios
-from conftest import EXTENSIONS
 from ground import CALLERS, PBX, STRANGER, Ground, until, why_not
-from registrar import Registrar
+from registrar import EXTENSIONS, Registrar
 from voices import arrived, voice
 
 from server.phone.softphone.phone import Phone

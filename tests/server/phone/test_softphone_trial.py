@@ -9,9 +9,8 @@ import wave
 from pathlib import Path
 
 import pytest
-from conftest import EXTENSIONS
 from ground import CALLERS, VIVA
-from registrar import Registrar
+from registrar import EXTENSIONS, Registrar
 from voices import voice
 
 from server import cli
@@ -69,40 +68,35 @@ async def test_it_says_what_came_back_and_keeps_it(pbx: Registrar, tmp_path: Pat
 
 @pytest.mark.phone
 async def test_what_went_wrong_is_a_sentence_and_code_1(pbx: Registrar) -> None:
-    async def failed(to: str, word: str, *more: str) -> str:
-        who = ("--registrar", pbx.address, "--user", "anna", "--password-stdin")
-        code, out, err = await viva("--to", to, *who, *more, word=word)
-        assert (code, out) == (1, "")
-        assert "Traceback" not in err
-        return err
+    who = ("--registrar", pbx.address, "--user", "anna", "--password-stdin")
+    code, out, err = await viva("--to", "ben", *who, word="wrong")
+    assert (code, out) == (1, "")
+    assert "does not take this user and password (401 Unauthorized)" in err
+    assert "Traceback" not in err and "wrong" not in err
 
-    word = EXTENSIONS["anna"]
-    busy = answering.declining(486, "Busy Here")
-    async with Phone(CALLERS, pbx.address, "ben", EXTENSIONS["ben"], answering=busy):
-        refused = await failed("ben", "wrong")
-        assert "does not take this user and password (401 Unauthorized)" in refused
-        refused = await failed("ben", "wrong", "--no-register")
-        assert "does not take this user and password (407" in refused
-        assert "no such extension (404" in await failed("nobody", word)
-        assert "no telephone is registered there at the moment (480" in await failed("cara", word)
-        assert "it is busy (486 Busy Here)" in await failed("ben", word)
-    # The other takes encrypted sound only.
-    async with Phone(
-        CALLERS,
-        pbx.address,
-        "ben",
-        EXTENSIONS["ben"],
-        answering=answering.after(0),
-        options=Options(srtp=True),
-    ):
-        assert "no codec in common" in await failed("ben", word)
-        assert (
-            await viva(
-                *("--to", "ben", "--registrar", pbx.address, "--user", "anna", "--password-stdin"),
-                *("--srtp", "--seconds", "2"),
-                word=word,
-            )
-        )[0] == 0
+
+@pytest.mark.phone
+async def test_each_refusal_of_a_pbx_names_its_likely_cause(pbx: Registrar) -> None:
+    def telephone(user: str, does: answering.Answering | None = None, **more: object) -> Phone:
+        word = EXTENSIONS[user]
+        return Phone(CALLERS, pbx.address, user, word, answering=does, **more)  # type: ignore[arg-type]
+
+    async def failed(to: str, phone: Phone) -> str:
+        with pytest.raises(trial.TrialFailed) as said:
+            await trial.hold(phone, to, listen_s=2)
+        return str(said.value)
+
+    wrong = Phone(CALLERS, pbx.address, "anna", "wrong", register=False)
+    async with telephone("ben", answering.declining(486, "Busy Here")):
+        assert "does not take this user and password (407" in await failed("ben", wrong)
+        assert "no such extension (404" in await failed("nobody", telephone("anna"))
+        assert "no telephone is registered there" in await failed("cara", telephone("anna"))
+        assert "it is busy (486 Busy Here)" in await failed("ben", telephone("anna"))
+    encrypted = Options(srtp=True)
+    async with telephone("ben", answering.after(0), options=encrypted):
+        assert "no codec in common" in await failed("ben", telephone("anna"))
+        found = await trial.hold(telephone("anna", options=encrypted), "ben", listen_s=2)
+        assert found.good
 
 
 @pytest.mark.media
