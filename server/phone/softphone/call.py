@@ -49,7 +49,7 @@ class PhoneCall(Leg):
         if method != "rfc4733":
             await self._press_by_info(keys, gap_s, RELAY if method == "info" else PLAIN)
             return
-        if not self.talk.media.takes_digits:
+        if not self.takes_digits:
             raise NoCommonCodec("the other side takes no digits inside RTP")
         for key in keys:
             self.talk.media.press(key, down_s, gap_s)
@@ -104,6 +104,16 @@ class PhoneCall(Leg):
     def statistics(self) -> Statistics:
         """Of what was heard."""
         return self.talk.media.heard.statistics()
+
+    @property
+    def codec(self) -> str:
+        """What is spoken: `PCMU/8000`."""
+        return self.talk.media.terms.codec
+
+    @property
+    def takes_digits(self) -> bool:
+        """Whether the other side takes digits inside RTP."""
+        return self.talk.media.terms.event_type is not None
 
     @property
     def held(self) -> bool:

@@ -118,8 +118,8 @@ class Media:
         return self._speaking.pressing
 
     @property
-    def takes_digits(self) -> bool:
-        return self._speaking.terms.event_type is not None
+    def terms(self) -> Terms:
+        return self._speaking.terms
 
     def close(self) -> None:
         """Also in mid-call: nothing is sent any more, nothing heard."""

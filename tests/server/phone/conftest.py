@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 from ground import Ground, why_not
-from registrar import Registrar
-
-EXTENSIONS = {"viva": "viva-word", "anna": "anna-word", "ben": "ben-word", "cara": "cara-word"}
-NUMBERS = {"+4930555001": "anna"}
+from registrar import EXTENSIONS, NUMBERS, Registrar
 
 
 @pytest.fixture

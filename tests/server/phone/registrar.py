@@ -11,6 +11,9 @@ from typing import cast
 from ground import PBX, Ground, Running, until
 
 PORT = 5060
+EXTENSIONS = {"viva": "viva-word", "anna": "anna-word", "ben": "ben-word", "cara": "cara-word"}
+NUMBERS = {"+4930555001": "anna"}
+"""Of the fixture `pbx`: users and passwords, and numbers that lead to them."""
 _MODULES = (
     *("tm", "sl", "rr", "pv", "maxfwd", "textops", "siputils"),
     *("htable", "usrloc", "registrar", "auth"),
