@@ -87,7 +87,7 @@ class Settings(PhoneSettings):
     # Hearing and speaking.
     asr_model: str = ""
     """A name or a folder; by default one that fits the device."""
-    asr_models: Annotated[dict[str, str], NoDecode] = {}
+    asr_models: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Models of their own for languages, written language=model, several by comma."""
     asr_device: Literal["auto", "cpu", "cuda"] = "auto"
     asr_compute_type: str = ""

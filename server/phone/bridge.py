@@ -42,10 +42,6 @@ class DialRefused(PhoneError):
     """A call out that the gateway did not begin."""
 
 
-class NoCodec(PhoneError):
-    """The two sides share no codec."""
-
-
 @dataclass(frozen=True)
 class Party:
     """One end of a call: printable text without markup's characters (`server.phone.parties`), at

@@ -36,6 +36,7 @@ from server.phone.digits import Keypad
 from server.phone.reception import Action, Input, Reception
 from server.phone.records import CallRecords, Invited
 from server.phone.sdp import repair, update_answer, update_offer
+from server.phone.sound import PhoneSound
 from server.phone.talk import Ears, Mouth
 from tts.voices import Language
 
@@ -87,6 +88,9 @@ class Line:
         self._expected = expected
         self._interview_id = self._local_sdp = ""
         self._keypad = Keypad()
+        sound = PhoneSound()
+        peer.through(sound.filter)
+        peer.track.on_frame = sound.played
         self._mouth: Mouth | None = None
         self._ears: Ears | None = None
         self._leg: Call | None = None

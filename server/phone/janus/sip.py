@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from server.media.errors import BadOffer
 from server.phone.accounts import Account
 from server.phone.bridge import (
     Answered,
@@ -21,17 +22,15 @@ from server.phone.bridge import (
     Ringing,
     Updating,
 )
+from server.phone.digits import info_digit
 from server.phone.parties import clean, party
+from server.phone.sdp import audio
 
 PACKAGE = "janus.plugin.sip"
 LONGEST_SDP = 16_384
 Srtp = Literal["off", "optional", "required"]
 Body = dict[str, Any]
 _SRTP = {"optional": "sdes_optional", "required": "sdes_mandatory"}
-_HELD = re.compile(r"^(a=(sendonly|inactive)|c=IN IP4 0\.0\.0\.0)\s*$", re.MULTILINE)
-_RELAY = re.compile(r"^\s*signal\s*=\s*([0-9A-D*#]|1[0-5])\s*$", re.IGNORECASE | re.MULTILINE)
-_PLAIN = re.compile(r"\s*([0-9A-D*#])\s*", re.IGNORECASE)
-_NUMBERED = "0123456789*#ABCD"
 NUMBER = re.compile(r"[+*#]?[0-9A-Za-z._*#-]{1,64}")
 """What may be dialled: a telephone number, an extension, a name; nothing that could be a URI."""
 
@@ -151,7 +150,7 @@ def read(message: Body) -> SipEvent | None:
         case "hangup":
             return HungUp(_number(result.get("code")), _text(result, "reason"))
         case "info":
-            digit = info_digit(result.get("type"), result.get("content"))
+            digit = info_digit(_raw(result, "type"), _raw(result, "content"))
             return DigitPressed(digit) if digit else None
     return None
 
@@ -166,28 +165,10 @@ def error_of(message: Body) -> tuple[int, str] | None:
 
 def is_held(sdp: str | None) -> bool:
     """Whether the other side will not listen to the only medium we have."""
-    return bool(sdp and _HELD.search(sdp.replace("\r", "")))
-
-
-def info_digit(kind: object, content: object) -> str:
-    """The key of a SIP INFO, one of `0123456789*#ABCD`; empty where there is none.
-
-    Two forms are in use, neither of them a standard: `application/dtmf-relay` with a line
-    `Signal=5`, where 10 and 11 may be `*` and `#`, and `application/dtmf` with the key alone.
-    """
-    if not isinstance(kind, str) or not isinstance(content, str):
-        return ""
-    match kind.partition(";")[0].strip().lower():
-        case "application/dtmf-relay":
-            found = _RELAY.search(content[:256])
-        case "application/dtmf":
-            found = _PLAIN.fullmatch(content[:16])
-        case _:
-            found = None
-    if not found:
-        return ""
-    key = found[1].upper()
-    return _NUMBERED[int(key)] if len(key) == 2 else key
+    try:
+        return sdp is not None and audio(sdp).held
+    except BadOffer:
+        return False  # whoever answers it finds out
 
 
 def _parties(result: Body) -> tuple[Party, Party]:
@@ -216,6 +197,11 @@ def _dict(within: Body, name: str) -> Body:
 
 def _number(found: object) -> int:
     return found if isinstance(found, int) and 0 <= found < 1 << 32 else 0
+
+
+def _raw(within: Body, name: str) -> str:
+    found = within.get(name)
+    return found if isinstance(found, str) else ""
 
 
 def _text(within: Body, name: str) -> str:

@@ -223,47 +223,10 @@ def test_encryption_is_asked_for_as_the_plugin_names_it() -> None:
     assert sip.call(account, "101", "optional")["srtp"] == "sdes_optional"
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "digit"),
-    [
-        ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", "5"),
-        ("application/dtmf-relay", "Signal= *\nDuration=160", "*"),
-        ("Application/DTMF-Relay;x=y", "signal=10", "*"),
-        ("application/dtmf-relay", "Signal=11", "#"),
-        ("application/dtmf-relay", "Signal=d", "D"),
-        ("application/dtmf-relay", "Signal=16", ""),
-        ("application/dtmf-relay", "Duration=5", ""),
-        ("application/dtmf", "7", "7"),
-        ("application/dtmf", "77", ""),
-        ("text/plain", "7", ""),
-        (None, "7", ""),
-        ("application/dtmf", 7, ""),
-    ],
-)
-def test_a_key_by_info_is_read(kind: object, content: object, digit: str) -> None:
-    assert sip.info_digit(kind, content) == digit
-
-
 def test_a_missed_call_and_an_end_are_read() -> None:
     missed = sip.read(event({"event": "missed_call", "caller": "sip:101@pbx"}))
     assert missed == sip.Missed(Party("101", "pbx"))
     assert sip.read(event({"event": "hangup", "code": True, "reason": 7})) == HungUp(1, "")
-
-
-@pytest.mark.parametrize(
-    ("sdp", "held"),
-    [
-        ("m=audio 9 RTP/AVP 0\r\na=sendonly\r\n", True),
-        ("a=inactive", True),
-        ("c=IN IP4 0.0.0.0\r\nm=audio 9 RTP/AVP 0\r\n", True),
-        ("a=sendrecv\r\n", False),
-        ("a=recvonly\r\n", False),
-        ("s=a=sendonly\r\n", False),
-        (None, False),
-    ],
-)
-def test_a_hold_is_seen_in_the_description(sdp: str | None, held: bool) -> None:
-    assert sip.is_held(sdp) is held
 
 
 _JSON = st.recursive(
