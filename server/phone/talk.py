@@ -40,9 +40,9 @@ class Mouth:
 
     async def say(self, *texts: str) -> None:
         """Until the last word is heard, or `stop`; a voice that fails says nothing."""
-        self._saying = asyncio.create_task(self._say(texts), name="phone-line")
-        await asyncio.wait([self._saying])
-        if not self._saying.cancelled() and (error := self._saying.exception()) is not None:
+        task = self._saying = asyncio.create_task(self._say(texts), name="phone-line")
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a line could not be said to a caller", exc_info=error)
 
     def stop(self) -> None:
