@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.1
 AWAY_S = 120.0
 """On hold or without a packet for so long, the call ends; the interview can be called again."""
+LINES_S = 60.0
+"""The longest that the lines before an interview may take."""
 GOODBYE_S = 20.0
 """The longest that last words may take."""
 RING_S = 45.0
@@ -107,7 +109,8 @@ class Line:
         self._here.set()
         self._ended = HungUp(0, "")
         self._loop = asyncio.get_running_loop()
-        self._saying: asyncio.Task[None] | None = None
+        self._to_say: deque[str] = deque()
+        self._speaking: asyncio.Task[None] | None = None
 
     # --- the call's life --------------------------------------------------------------------------
     async def run(self) -> HungUp:
@@ -286,34 +289,34 @@ class Line:
         )
         self._peer.on_heard(self._ears.hear)
 
-    def _say(self, *names: str) -> None:
+    def _say(self, name: str) -> None:
         """Behind what is being said already."""
-        texts = [words.line(name, self._language, self._plan) for name in names]
-        before, self._saying = self._saying, asyncio.create_task(self._said(self._saying, texts))
-        del before
+        self._to_say.append(words.line(name, self._language, self._plan))
+        if self._speaking is None or self._speaking.done():
+            self._speaking = asyncio.create_task(self._speak(), name="phone-words")
 
-    async def _said(self, before: asyncio.Task[None] | None, texts: Sequence[str]) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        if self._mouth is not None:
-            await self._mouth.say(*texts)
-        if self._saying is asyncio.current_task():
-            if self._ears is not None:
-                self._ears.quiet()
-            self._inbox.put_nowait(desk.Said())
+    async def _speak(self) -> None:
+        while self._to_say and self._mouth is not None:
+            await self._mouth.say(self._to_say.popleft())
+        if self._ears is not None:
+            self._ears.quiet()
+        self._inbox.put_nowait(desk.Said())
 
     def _be_silent(self) -> None:
-        if self._saying is not None:
-            self._saying.cancel()
-            self._saying = None
+        self._to_say.clear()
+        if self._speaking is not None:
+            self._speaking.cancel()
+            self._speaking = None
         if self._mouth is not None:
             self._mouth.stop()
 
     async def _all_said(self) -> None:
+        if self._speaking is None:
+            return
         over = asyncio.create_task(self._over.wait())
-        waiting = [over, *([self._saying] if self._saying is not None else [])]
-        if self._saying is not None:
-            await asyncio.wait(waiting, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [over, self._speaking], timeout=LINES_S, return_when=asyncio.FIRST_COMPLETED
+        )
         over.cancel()
 
     # --- the interview ----------------------------------------------------------------------------

@@ -30,17 +30,18 @@ LEAD_S = 0.3
 
 
 class Mouth:
-    """Says lines to a peer, one after the other."""
+    """Says lines to a peer, one at a time."""
 
     def __init__(self, peer: Peer, voice: SessionVoice) -> None:
         self._voice = voice
         self._output = RtcAudioOutput()
         self._output.attach(peer.track)
         self._saying: asyncio.Task[None] | None = None
+        self._replies = 0
 
-    async def say(self, *texts: str) -> None:
+    async def say(self, text: str) -> None:
         """Until the last word is heard, or `stop`; a voice that fails says nothing."""
-        task = self._saying = asyncio.create_task(self._say(texts), name="phone-line")
+        task = self._saying = asyncio.create_task(self._say(text), name="phone-line")
         await asyncio.wait([task])
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a line could not be said to a caller", exc_info=error)
@@ -55,15 +56,15 @@ class Mouth:
         self.stop()
         self._output.close()
 
-    async def _say(self, texts: tuple[str, ...]) -> None:
-        for number, text in enumerate(texts):
-            spoken = False
-            async for frame in self._voice.speak(text, f"phone-{number}"):
-                spoken = True
-                await self._output.capture_frame(frame)
-            if spoken:
-                self._output.flush()
-                await self._output.wait_for_playout()
+    async def _say(self, text: str) -> None:
+        self._replies += 1
+        spoken = False
+        async for frame in self._voice.speak(text, f"phone-{self._replies}"):
+            spoken = True
+            await self._output.capture_frame(frame)
+        if spoken:
+            self._output.flush()
+            await self._output.wait_for_playout()
 
 
 class Ears:
