@@ -100,7 +100,6 @@ class Line:
         self._answered = asyncio.Event()
         if call.direction == "in":
             self._answered.set()
-        self._away_since: float | None = None
         self._inbox: asyncio.Queue[Input] = asyncio.Queue()
         self._left: asyncio.Queue[LeaveReason | None] = asyncio.Queue()
         self._over = asyncio.Event()
