@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 FRAMES_PER_S = 100
 WINDOWS_S = (5, 7, 10, 12, 15, 20, 25, 30)
+"""Few, so that finals share batches."""
+INTERIM_WINDOWS_S = range(1, 31)
 LONGEST_WINDOW_S = WINDOWS_S[-1]
 MARGIN_S = 1.0
 """Silence after the speech. Without it the tiny model lost most words; half a second was enough."""
@@ -101,7 +103,9 @@ class Whisper:
         language = base_language(piece.language)
         frames = len(piece.audio) // (SAMPLE_RATE // FRAMES_PER_S) + 1
         floor_s = self._floors.get(language, self._floor_s)
-        window = window_s(frames / FRAMES_PER_S, floor_s) * FRAMES_PER_S
+        # Interims are never in a batch with others, and are many: whole seconds are a tenth less.
+        windows = WINDOWS_S if piece.words else INTERIM_WINDOWS_S
+        window = window_s(frames / FRAMES_PER_S, floor_s, windows) * FRAMES_PER_S
         return window, len(self._prompt(language, piece.hotwords))
 
     def decode_many(self, pieces: Sequence[Piece]) -> list[Outcome]:
@@ -198,10 +202,10 @@ class Whisper:
         Batch(self._whisper, [self._row(0, Piece(noise, "en"))], window).warm_up()
 
 
-def window_s(seconds: float, floor_s: float) -> int:
+def window_s(seconds: float, floor_s: float, windows: Sequence[int] = WINDOWS_S) -> int:
     """The shortest window that holds so much audio and its margin, and is no shorter than that."""
     needed = max(floor_s, seconds + MARGIN_S)
-    return next((w for w in WINDOWS_S if w >= needed), LONGEST_WINDOW_S)
+    return next((w for w in windows if w >= needed), LONGEST_WINDOW_S)
 
 
 def _load(model_dir: Path, device: str, compute_type: str, workers: int) -> WhisperModel:
