@@ -1,7 +1,7 @@
 # One command each. Everything happens in .venv; nothing outside the checkout is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-MARKED := session or media or browser or rehearsal or vllm
+MARKED := session or media or browser or phone or rehearsal or vllm
 
 .DEFAULT_GOAL := help
 .PHONY: help install test pictures rehearse check lint types imports marked bench-quick vllm-env soak lock

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from agent.moves import Move
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Stored with each event; grows when an older Viva could no longer read what is written."""
 
 LineKind = Literal[
@@ -42,6 +42,7 @@ LineKind = Literal[
     "nudge",  # the silence ladder's reassurance
     "cut_in",  # the polite end of a rambling answer
     "closing",
+    "keys",  # what the telephone's keys do
 ]
 EndReason = Literal[
     "completed",  # reached its closing
@@ -103,7 +104,7 @@ class ConsentRecorded(_Event):
     interview: bool
     recording: bool
     version: str
-    method: Literal["click", "spoken", "typed"]
+    method: Literal["click", "spoken", "typed", "key"]
 
 
 class CallJoined(_Event):

@@ -67,7 +67,7 @@ def fold(wording: Wording, state: State, event: Event) -> State:
         case ConsentRecorded():
             return replace(timed, consented=event.interview, recording=event.recording)
         case CallJoined():
-            return _joined(state, timed)
+            return _joined(state, timed, event)
         case CallLeft():
             return _left(timed, event)
         case SegmentHeard():
@@ -104,9 +104,14 @@ def _created(plan: Plan, state: State, timed: State, event: InterviewCreated) ->
     return replace(timed, created=event)
 
 
-def _joined(state: State, timed: State) -> State:
+def _joined(state: State, timed: State, event: CallJoined) -> State:
     """Joined without having left: a crash, whose last event was the last moment of the call."""
-    return replace(timed, spent=state.elapsed(state.clock), connected_since=timed.clock)
+    return replace(
+        timed,
+        spent=state.elapsed(state.clock),
+        connected_since=timed.clock,
+        on_phone=event.channel == "phone",
+    )
 
 
 def _left(timed: State, event: CallLeft) -> State:
@@ -262,6 +267,8 @@ def _spoken(plan: Plan, state: State, timed: State, event: LineSpoken) -> State:
             return replace(timed, told_aloud=state.told_aloud or whole)
         case "greeting":
             return replace(timed, greeted=True)
+        case "keys":
+            return replace(timed, keys_told=True)
         case "stage":
             return replace(timed, entered=_stage_entered(plan, state, event))
         case "closing":

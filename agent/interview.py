@@ -368,23 +368,23 @@ class Interview:
 
     def _rejoin(self, at: float) -> Reply:
         state, wording = self._state, self._wording
-        bridge = Line("welcome_back", wording.pick("welcome_back", state))
+        keys = wording.keys_once(state)
+        bridge = (Line("welcome_back", wording.pick("welcome_back", state)), *keys)
         if state.to_say:
-            return Reply(None, (bridge, *state.to_say))
+            return Reply(None, (*bridge, *state.to_say))
         if state.ending or self.out_of_time(at):
             move = self.reply(NextQuestion(), at, scripted="time_limit")
-            return Reply(move.move, (bridge, *move.lines), move.scripted)
+            return Reply(move.move, (*bridge, *move.lines), move.scripted)
         if state.confirming_end:
-            return Reply(None, (bridge, wording.confirm(state)))
+            return Reply(None, (*bridge, wording.confirm(state)))
         if state.undecided:
-            return Reply(None, (bridge,))  # the answer is whole: its reply comes next
+            return Reply(None, bridge)  # the answer is whole: its reply comes next
         if state.open is None:
-            return Reply(None, (bridge, *wording.next_question(state, at)))
+            return Reply(None, (*bridge, *wording.next_question(state, at)))
         if state.heard_since_asked:
-            return Reply(
-                None, (Line("welcome_back", wording.pick("welcome_back_mid_answer", state)),)
-            )
-        return Reply(None, (bridge, wording.repeat(state)))
+            go_on = Line("welcome_back", wording.pick("welcome_back_mid_answer", state))
+            return Reply(None, (*keys, go_on))
+        return Reply(None, (*bridge, wording.repeat(state)))
 
     def silence(self, step: int, at: float) -> Reply | None:
         """The silence ladder: 0 reassures, 1 asks again, 2 moves on. None: silence is right."""
@@ -413,6 +413,12 @@ class Interview:
         cut_in = Line("cut_in", self._wording.pick("cut_in", self._state))
         reply = self.reply(NextQuestion(), at, scripted="time_limit")
         return Reply(reply.move, (cut_in, *reply.lines), reply.scripted)
+
+    def about_keys(self, *, zero: bool = False) -> Reply:
+        """What the telephone's keys do; after a zero, how to call back later or reach a person."""
+        state, wording = self._state, self._wording
+        line = Line("keys", wording.pick("key_zero", state)) if zero else wording.keys(state)
+        return Reply(None, (line,))
 
     # --- what happened ---------------------------------------------------------------------------
     def event_for(self, line: Line, reply_id: str, at: float) -> Event | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -50,6 +51,10 @@ from agent.watch import Watch
 
 logger = logging.getLogger(__name__)
 
+ZERO_AGAIN_S = 30.0
+"""A second zero within this, after what the first one does was said, asks for a person."""
+CONFIRMS = {"1": {"en": "Yes.", "zh": "是"}, "2": {"en": "No.", "zh": "不是"}}
+"""Keys that answer "do you want to end?", as the consent's do."""
 FILLER_AFTER_S = 1.5
 """After the end of a turn something is said within this, whatever the model does."""
 
@@ -112,6 +117,7 @@ class Interviewer(Agent):
         self._speculation: Speech | None = None
         self._context: list[llm.ChatItem] = []
         """What LiveKit's context held when the speculation began."""
+        self._zero_at = -math.inf
         self._settling = 0
         """Settled turns that are not durable yet."""
         self._session_in_use: AgentSession[None] | None = None
@@ -207,6 +213,27 @@ class Interviewer(Agent):
         self._journal.add(request)
         if request.request != "extra_time":
             await self._settle_and_reply("typed")
+
+    async def pressed(self, key: str) -> None:
+        """A key of a telephone: `*` the question again, `0` later or a person, `#` is the call's,
+        which knows what is not recognised yet (`finish_answer`); others say what keys there are."""
+        now, zero_at = self._clock(), self._zero_at
+        self._watch.activity()
+        self._zero_at = now if key == "0" else -math.inf
+        if key == "*":
+            await self.request(RequestMade(at=now, request="repeat"))
+        elif key == "0" and now - zero_at < ZERO_AGAIN_S:
+            await self.request(RequestMade(at=now, request="person"))
+        elif self.interview.confirming_end and key in CONFIRMS:
+            await self.typed(CONFIRMS[key][self.interview.plan.language])
+        elif self.interview.ending is None:
+            await self._in_use().interrupt(force=True)
+            self.say_reply(self.interview.about_keys(zero=key == "0"))
+
+    async def finish_answer(self) -> None:
+        """The candidate says by a key that the answer is whole; without one it is nothing."""
+        if self.interview.heard_text:
+            await self._settle_and_reply("spoken")
 
     async def _settle_and_reply(self, source: Source) -> None:
         self._watch.activity()

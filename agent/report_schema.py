@@ -314,7 +314,7 @@ class Consents(_Part):
     recording: bool | None = None
     version: str | None = None
     consent_at: datetime | None = None
-    method: Literal["click", "spoken", "typed"] | None = None
+    method: Literal["click", "spoken", "typed", "key"] | None = None
     accommodations_applied: tuple[str, ...] = ()
 
 

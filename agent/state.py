@@ -98,6 +98,11 @@ class State:
     recording: bool = False
     extra_time: bool = False
 
+    on_phone: bool = False
+    """The last leg is a telephone call: nothing can be seen or clicked."""
+    keys_told: bool = False
+    """What the telephone's keys do has been said."""
+
     connected_since: float | None = None
     spent: float = 0.0
     """Seconds of call before `connected_since`."""

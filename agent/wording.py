@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from string import Template
 
 from agent import rules
+from agent.dictation import to_write_down
 from agent.events import EndReason
 from agent.moves import (
     AnswerCandidate,
@@ -43,6 +44,8 @@ STOCK_LINES = (
     "answer_want_a_person",
     "answer_pause",
     "answer_none",
+    "keys",
+    "key_zero",
 )
 """What `prompts/<language>/lines.md` must hold."""
 
@@ -107,7 +110,14 @@ class Wording:
         lines = [] if state.told_aloud else [Line("disclosure", policy.disclosure)]
         if not state.greeted:
             lines.append(Line("greeting", policy.greeting))
-        return () if state.asked else tuple(lines)
+        return () if state.asked else (*lines, *self.keys_once(state))
+
+    def keys_once(self, state: State) -> tuple[Line, ...]:
+        """What the telephone's keys do, until it was heard once; nothing elsewhere."""
+        return (self.keys(state),) if state.on_phone and not state.keys_told else ()
+
+    def keys(self, state: State) -> Line:
+        return Line("keys", self.pick("keys", state))
 
     def _entry(self, question: Question, state: State) -> tuple[Line, ...]:
         stage = self.plan.stage_of(question.id)
@@ -161,6 +171,8 @@ class Wording:
             return approved[faq_id]
         minutes = round(rules.time_left(self.plan, state, at) / 60)
         name = "time_left_short" if faq_id == "time_left" and minutes < 2 else faq_id
+        contact = self.plan.policy.escalation_contact
         return Template(self.pick(f"answer_{name}", state)).safe_substitute(
-            minutes=minutes, contact=self.plan.policy.escalation_contact
+            minutes=minutes,
+            contact=to_write_down(contact, self.plan.language) if state.on_phone else contact,
         )

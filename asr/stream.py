@@ -114,9 +114,7 @@ class WhisperStream(stt.RecognizeStream):
             if isinstance(item, rtc.AudioFrame):
                 self._hear(item, ears)
             else:
-                self._flush_at = self._pushed
-                if self._segmenter.position >= self._pushed * WINDOW:
-                    self._flush()
+                self.cut()
         if len(self._rest):
             self._push_window(np.pad(self._rest, (0, WINDOW - len(self._rest))), ears)
         ears.end_input()
@@ -155,6 +153,12 @@ class WhisperStream(stt.RecognizeStream):
             self._flush()
         self._overhear()
         self._emit()
+
+    def cut(self) -> None:
+        """Cut behind what was pushed so far, as a flush of the session does."""
+        self._flush_at = self._pushed
+        if self._segmenter.position >= self._pushed * WINDOW:
+            self._flush()
 
     def _flush(self) -> None:
         self._flush_at = None

@@ -130,6 +130,11 @@ class WhisperSTT(stt.STT):
     ) -> stt.SpeechEvent:
         raise APIError("WhisperSTT hears streams only: use stream().", retryable=False)
 
+    def cut(self) -> None:
+        """What is being said is an answer's end: it is recognised now, whatever comes after."""
+        for stream in self._streams:
+            stream.cut()
+
     # The streams report here.
 
     def _opened(self, stream: WhisperStream) -> None:

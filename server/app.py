@@ -16,7 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 import web
-from server.api import candidate, errors, operator, socket, status
+from server.api import candidate, errors, metrics, operator, socket, status
 from server.api.keys import OperatorKey
 from server.api.limits import MAX_FRAME, BodyLimit, SecurityHeaders
 from server.api.parts import Parts, free_bytes
@@ -35,6 +35,7 @@ from server.pages import (
     refusals,
 )
 from server.pages.written import WrittenLegs
+from server.phone.pins import new_pins
 from server.settings import Settings
 from server.store import Store
 from server.version import code_version
@@ -71,7 +72,7 @@ def create_app(
         store=store,
         host=host,
         settings=settings,
-        invites=invites or Invites(store),
+        invites=invites or Invites(store, new_pin=new_pins(settings, store)),
         recordings=recordings,
         key=key,
         logins=logins or Logins(store, clock=clock),
@@ -82,7 +83,13 @@ def create_app(
     app.state.written_legs = WrittenLegs(host)
     errors.install(app, _refused)
     app.add_exception_handler(desk.NotSignedIn, desk.to_sign_in)
-    for router in (status.router, candidate.router, socket.router, operator.router):
+    for router in (
+        status.router,
+        candidate.router,
+        socket.router,
+        operator.router,
+        metrics.router,
+    ):
         app.include_router(router)
     for pages in (
         candidate_pages,

@@ -54,6 +54,8 @@ logger = logging.getLogger(__name__)
 
 Channel = Literal["web", "phone", "text"]
 LeaveReason = Literal["dropped", "hung_up", "replaced", "server_stopped"]
+OnLeft = Callable[[LeaveReason | None], None]
+"""Told why a leg is over; None where the interview is."""
 LOOK_S = 0.5
 """How often the microphone is looked at."""
 DRAIN_S = 2.0
@@ -109,6 +111,7 @@ class Call:
         self._ears: WhisperSTT | None = None
         self._gate: TurnGate | None = None
         self._peer: Peer | None = None
+        self._on_left: OnLeft | None = None
         self._heard: RtcAudioInput | None = None
         self._recorder: Recorder | None = None
         self._journal = Journal(
@@ -133,11 +136,14 @@ class Call:
         return self._joined and self._closing is None
 
     # --- joining ----------------------------------------------------------------------------------
-    async def join_spoken(self, peer: Peer) -> None:
-        """Talk over a peer that is being connected; closing the call closes it."""
+    async def join_spoken(self, peer: Peer, on_left: OnLeft | None = None) -> None:
+        """Talk over a peer that is being connected. Closing the call closes it, unless somebody
+        else has it, who is told why the call has left it: a telephone line goes on behind the
+        interview."""
         async with self._joining:
-            self._peer = peer
-            self._stack.push_async_callback(peer.close)
+            self._peer, self._on_left = peer, on_left
+            if on_left is None:
+                self._stack.push_async_callback(peer.close)
             heard, played = RtcAudioInput(), RtcAudioOutput()
             heard.on_heard = self._note_heard
             heard.attach(peer)
@@ -227,11 +233,17 @@ class Call:
             if reason is not None and self.interview.ended is None:
                 self._journal.add(CallLeft(at=self._clock(), reason=reason))
             await self._stack.aclose()
+        if self._on_left is not None:
+            self._on_left(reason)
 
     async def _drain(self, ears: WhisperSTT) -> None:
         """Let what was said be recognised; a stream that hears nothing more cuts by itself, and the
         next leg waits for that."""
         ears.stalled_after_s = LAST_WORD_S
+        await self._recognised(ears)
+
+    async def _recognised(self, ears: WhisperSTT) -> None:
+        """Wait until the recogniser has nothing open, not for long."""
         done = asyncio.Event()
 
         def look() -> None:
@@ -243,6 +255,10 @@ class Call:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await done.wait()
+
+    def leave(self, reason: LeaveReason) -> None:
+        """Whoever has the line says that it is gone, or on hold."""
+        self._over(reason)
 
     def _over(self, reason: LeaveReason) -> None:
         if self._closing is None and not self._leaving:
@@ -265,6 +281,19 @@ class Call:
 
     async def request(self, request: RequestMade) -> None:
         await self._interviewer.request(request)
+
+    async def pressed(self, key: str) -> None:
+        """A key of the telephone."""
+        if key == "#":
+            await self._finish_answer()
+        else:
+            await self._interviewer.pressed(key)
+
+    async def _finish_answer(self) -> None:
+        if self._ears is not None:
+            self._ears.cut()
+            await self._recognised(self._ears)
+        await self._interviewer.finish_answer()
 
     def now(self) -> float:
         """Unix seconds."""

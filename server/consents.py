@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from agent.conduct import of_type
 from agent.events import ConsentRecorded, Disclosed, Event, InterviewEnded, RequestMade
@@ -30,8 +31,9 @@ async def record_consent(
     recording: bool,
     version: str,
     at: float,
+    method: Literal["click", "spoken", "key"] = "click",
 ) -> list[Event]:
-    """Write the answer, and that the disclosure was on the page; returns what was written. Saying
+    """Write the answer, and that the disclosure was made; returns what was written. Saying
     the same again changes nothing; a change of mind is possible until the call begins. Raises
     `ApiError`."""
     if version != plan.policy.consent.version:
@@ -44,9 +46,9 @@ async def record_consent(
     if told and record.status == "live":
         raise ApiError(409, "in_call", "Leave the call first, then change your answer.")
     answer = ConsentRecorded(
-        at=at, interview=interview, recording=recording, version=version, method="click"
+        at=at, interview=interview, recording=recording, version=version, method=method
     )
-    new = [*_disclosed(plan, events, at), answer]
+    new = [*_disclosed(plan, events, at, "page" if method == "click" else "spoken"), answer]
     await store.append(record.interview_id, None, new)
     return new
 
@@ -60,7 +62,13 @@ async def record_extra_time(
         await store.append(record.interview_id, None, [asked])
 
 
-async def decline_ai(store: Store, record: InterviewRecord, plan: Plan, at: float) -> None:
+async def decline_ai(
+    store: Store,
+    record: InterviewRecord,
+    plan: Plan,
+    at: float,
+    told: Literal["page", "spoken"] = "page",
+) -> None:
     """The candidate wants a person: the interview with the AI is over, and counts for nothing."""
     if record.status != "ended":
         events = [stored.event for stored in await store.events(record.interview_id)]
@@ -68,11 +76,13 @@ async def decline_ai(store: Store, record: InterviewRecord, plan: Plan, at: floa
             RequestMade(at=at, request="person"),
             InterviewEnded(at=at, reason="declined_ai"),
         )
-        new = [*_disclosed(plan, events, at), wants, ended]
+        new = [*_disclosed(plan, events, at, told), wants, ended]
         await store.append(record.interview_id, None, new)
 
 
-def _disclosed(plan: Plan, before: Sequence[Event], at: float) -> list[Event]:
+def _disclosed(
+    plan: Plan, before: Sequence[Event], at: float, method: Literal["page", "spoken"]
+) -> list[Event]:
     version = plan.policy.disclosure_version
     told = any(event.version == version for event in of_type(before, Disclosed))
-    return [] if told else [Disclosed(at=at, version=version, method="page")]
+    return [] if told else [Disclosed(at=at, version=version, method=method)]

@@ -413,6 +413,14 @@ async def _borrow(url: str, credentials: tuple[str, str]) -> Finding:
     return Finding("TURN", "ok", f"{url} lends addresses, such as {host}:{port}.")
 
 
+async def _phone(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.phone:
+        from server.phone.janus import examine  # only here: the rest knows no gateway
+
+        async for told in examine.examine(settings):
+            yield Finding(*told)
+
+
 async def _privacy(settings: Settings) -> AsyncIterator[Finding]:
     """What the settings let out; with `privacy=local` they themselves refuse it."""
     goes = ["what the interviewer says, to Microsoft"] if settings.speaks_with_edge else []
@@ -432,6 +440,7 @@ _GOES = {
     "asr_url": "the candidate's speech",
     "database_url": "everything that is kept",
     "stun": "this machine's address",
+    "phone_registrar": "telephone calls",
     "turn_url": "sound, encrypted",
 }
 
@@ -448,5 +457,6 @@ CHECKS: tuple[Check, ...] = (
     _tls,
     _media,
     _turn,
+    _phone,
     _privacy,
 )

@@ -34,7 +34,7 @@ from server.settings import Settings
 from tts.cache import RenderedLines
 from tts.chain import ReplyVoice, VoiceChain, VoiceChanged
 from tts.espeak_process import EspeakProcess
-from tts.voices import build
+from tts.voices import Language, build
 
 logger = logging.getLogger(__name__)
 
@@ -159,19 +159,29 @@ class Equipment:
         return SessionDecider(model, plan, past, journal)
 
     def voice(self, plan: Plan, on_changed: Callable[[str, str], None]) -> SessionVoice:
-        chain = self._chain(plan)
+        chain = self._chain(plan.language)
         session = chain.for_session()
 
         def changed(change: VoiceChanged) -> None:
             on_changed(change.voice, change.reason)
 
         session.on("voice_changed", changed)
-        self._render(plan, chain)
+        self._render(verbatim(plan, prompts.lines(plan.language)), chain)
         return SessionVoice(session)
+
+    def reception_voice(self, language: Language, lines: Sequence[str]) -> SessionVoice:
+        """Who speaks to a caller before the interview; `lines` are made ready."""
+        chain = self._chain(language)
+        self._render(lines, chain)
+        return SessionVoice(chain.for_session())
+
+    @property
+    def recogniser(self) -> Recogniser:
+        return self._recogniser
 
     def session_tts(self, plan: Plan) -> tts.TTS:
         """What LiveKit takes for the session's voice; `Interviewer.tts_node` speaks by `voice`."""
-        return self._chain(plan)
+        return self._chain(plan.language)
 
     def hearing(self, plan: Plan, holds_back: Callable[[str, bool], bool]) -> Hearing:
         ears = WhisperSTT(
@@ -202,8 +212,8 @@ class Equipment:
         await self._process.aclose()
         await self._client.close()
 
-    def _chain(self, plan: Plan) -> VoiceChain:
-        settings, language = self._settings, plan.language
+    def _chain(self, language: Language) -> VoiceChain:
+        settings = self._settings
         if language not in self._chains:
             self._chains[language] = build(
                 "network" if settings.speaks_with_edge else "local",
@@ -215,9 +225,8 @@ class Equipment:
             )
         return self._chains[language]
 
-    def _render(self, plan: Plan, chain: VoiceChain) -> None:
-        """Have the plan's lines ready before they are needed, by the voice that will say them."""
-        lines = verbatim(plan, prompts.lines(plan.language))
+    def _render(self, lines: Sequence[str], chain: VoiceChain) -> None:
+        """Have lines ready before they are needed, by the voice that will say them."""
         task = asyncio.create_task(self._cache.render(lines, chain.voices[0]), name="render-lines")
         self._rendering.add(task)
         task.add_done_callback(self._rendering.discard)

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from agent.events import Event, RequestMade
@@ -23,10 +23,11 @@ from server import logs
 from server.api.notices import notice
 from server.api.ports import Answer, Busy, NotConsented, NotLive, Over
 from server.bus import Bus, Message
-from server.call import Call, Channel, LeaveReason, Leg
+from server.call import Call, Channel, LeaveReason, Leg, OnLeft
 from server.equipment import Equipment
 from server.media.ice import IceSettings
 from server.media.peer import Peer
+from server.phone.bridge import GatewayState
 from server.store import StaleLease, Store, UnknownInterview
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,19 @@ class HostSettings:
     """A candidate who dropped keeps their place for this long."""
 
 
+class Companion(Protocol):
+    """What brings calls of its own to the host: the telephone."""
+
+    @property
+    def state(self) -> GatewayState: ...
+
+    async def start(self) -> None:
+        """What it raises, the host's `start` raises."""
+
+    async def stop(self) -> None:
+        """Every call has ended; comes back within seconds."""
+
+
 class CallHost:
     """A facade callable from the web application's loop; `start` and `stop` once each."""
 
@@ -59,11 +73,15 @@ class CallHost:
         settings: HostSettings,
         *,
         on_ended: Callable[[str], None] = lambda interview_id: None,
+        companion: Callable[[CallHost, Equipment], Companion] | None = None,
     ) -> None:
+        """`companion` is made on the call loop, and lives there as long as the host."""
         self._store = store
         self._make_equipment = equipment
         self._settings = settings
         self._on_ended = on_ended
+        self._make_companion = companion
+        self._companion: Companion | None = None
         self._owner = uuid.uuid4().hex
         self._bus = Bus()
         self._loop = asyncio.new_event_loop()
@@ -100,6 +118,11 @@ class CallHost:
     def live(self) -> int:
         """Interviews being held now."""
         return len(self._calls)
+
+    @property
+    def phone(self) -> GatewayState | None:
+        """How the telephone does; None where there is none. A frozen value, for any thread."""
+        return self._companion.state if self._companion is not None else None
 
     # --- the message port -------------------------------------------------------------------------
     async def offer(
@@ -144,9 +167,22 @@ class CallHost:
         """Captions, states and commits of an interview from now on."""
         return self._bus.subscribe(interview_id)
 
+    # --- for whoever lives on the call loop -------------------------------------------------------
+    async def join_line(
+        self, interview_id: str, peer: Peer, on_left: OnLeft, channel: Channel = "phone"
+    ) -> Call:
+        """Join with a peer that stays its owner's. Raises `Busy`, `NotConsented`, `Over`."""
+        async with self._place(interview_id):
+            call = await self._new_leg(interview_id, channel)
+            await self._begin(call, call.join_spoken(peer, on_left))
+            return call
+
     # --- on the call loop -------------------------------------------------------------------------
     async def _prepare(self) -> None:
         self._equipment = self._make_equipment()
+        if self._make_companion is not None:
+            self._companion = self._make_companion(self, self._equipment)
+            await self._companion.start()
         self._keep(self._equipment.find_mode())
         self._keep(self._equipment.warm_up())
         self._keep(self._measure_lag())
@@ -324,6 +360,8 @@ class CallHost:
         calls = list(self._calls.values())
         closing = [self._close(call, "server_stopped") for call in calls]
         await asyncio.gather(*closing, return_exceptions=True)
+        if self._companion is not None:
+            await self._companion.stop()
         await _cancel(self._tasks)
         await self._equipment.aclose()
         # What is left is other threads' waiting: they hear that it is over.

@@ -5,6 +5,7 @@ and the command line do it here.
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 
 from agent import planfile
@@ -13,8 +14,9 @@ from agent.plan import Plan
 from server import microphone_url, stand_ins
 from server.api.ports import Host, Recordings
 from server.invites import Invites, invite_url
+from server.phone import outbound
 from server.settings import Settings
-from server.store import Erased, InterviewRecord, Store
+from server.store import CallOut, Erased, InterviewRecord, Store
 
 DAY_S = 86_400.0
 MOST_DAYS = 366.0
@@ -32,6 +34,10 @@ class Link:
     token: str
     url: str
     expires_at: float
+    pin: str = ""
+    """For the telephone; empty where this server has none. Likewise seen this once."""
+    phone_number: str = ""
+    """Where to call."""
 
 
 def read_plan(source: str | bytes | dict[str, object]) -> Plan:
@@ -65,15 +71,41 @@ async def invite(
     microphone_url.check(settings)
     issued = await invites.issue(interview_id, (days or settings.invite_days) * DAY_S)
     url = invite_url(settings, issued.token)
-    return Link(issued.interview_id, issued.token, url, issued.expires_at)
+    return Link(
+        issued.interview_id,
+        issued.token,
+        url,
+        issued.expires_at,
+        issued.pin,
+        settings.phone_number if issued.pin else "",
+    )
 
 
-async def revoke(invites: Invites, host: Host, interview_id: str) -> int:
-    """Take back every link; a call that goes on ends at once, and what was said is kept. Returns
-    how many were good. Raises `UnknownInterview`."""
+async def revoke(store: Store, invites: Invites, host: Host, interview_id: str) -> int:
+    """Take back every link and PIN; a call that goes on ends at once, none is made any more, and
+    what was said is kept. Returns how many links were good. Raises `UnknownInterview`."""
     count = await invites.revoke(interview_id)
+    await store.cancel_calls(interview_id)
     await host.drop(interview_id)
     return count
+
+
+async def call(
+    store: Store, settings: Settings, interview_id: str, number: str, zone: str, at: float
+) -> CallOut:
+    """Have the candidate called by telephone, as soon as hours and caps allow. Raises `NoCall`,
+    `UnknownInterview`."""
+    policy = outbound.policy_of(settings)
+    dialled = outbound.number_of(number, policy)
+    zone = zone or settings.phone_zone
+    not_before = outbound.earliest(policy, zone, at)
+    if (await store.interview(interview_id)).status in ("ended", "erased"):
+        raise outbound.NoCall("over", "This interview is over.")
+    if any(one.outcome in ("waiting", "calling") for one in await store.calls(interview_id)):
+        raise outbound.NoCall("waiting", "A call for this interview waits or is being made.")
+    made = CallOut(uuid.uuid4().hex, interview_id, dialled, zone, not_before, attempt=1)
+    await store.add_call(made)
+    return made
 
 
 async def grade_again(store: Store, interview_id: str) -> int:

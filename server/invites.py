@@ -14,7 +14,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from server import microphone_url
@@ -60,6 +60,8 @@ class Issued:
     token: str
     interview_id: str
     expires_at: float
+    pin: str = ""
+    """For the telephone; empty where this server has none."""
 
 
 class Guesses:
@@ -115,18 +117,22 @@ class Invites:
         *,
         clock: Callable[[], float] = time.time,
         guesses: Guesses | None = None,
+        new_pin: Callable[[str, float], Awaitable[str]] | None = None,
     ) -> None:
+        """`new_pin(interview_id, valid_s)`: with each link goes a PIN for the telephone."""
         self._store = store
         self._clock = clock
         self._guesses = guesses or Guesses()
+        self._new_pin = new_pin
         self._good: OrderedDict[str, None] = OrderedDict()
 
     async def issue(self, interview_id: str, valid_s: float) -> Issued:
-        """A new invite; older ones stay good. Raises `UnknownInterview`."""
+        """A new link, and a PIN; older ones stay good. Raises `UnknownInterview`."""
         token = secrets.token_urlsafe(32)
         expires_at = self._clock() + valid_s
         await self._store.add_invite(token_hash(token), interview_id, expires_at)
-        return Issued(token, interview_id, expires_at)
+        pin = await self._new_pin(interview_id, valid_s) if self._new_pin else ""
+        return Issued(token, interview_id, expires_at, pin)
 
     async def open(self, token: str, address: str) -> Invite:
         """Who the bearer is. Raises an `InviteError`."""
@@ -148,7 +154,7 @@ class Invites:
         return invite
 
     async def revoke(self, interview_id: str) -> int:
-        """Take back every invite of an interview; returns how many were good. Raises
+        """Take back every link and PIN of an interview; returns how many links were good. Raises
         `UnknownInterview`."""
         return await self._store.revoke_invites(interview_id)
 

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from server import hosts
+from server.phone.settings import PhoneSettings
 
 PREFIX = "VIVA_"
 _WHERE = r"[^\s/:?,\[\]]+(:\d{1,5})?"  # names and IPv4: aiortc reads no other address here
@@ -30,7 +31,7 @@ class SettingsError(Exception):
     """A setting that cannot be used; the message names it and says why."""
 
 
-class Settings(BaseSettings):
+class Settings(PhoneSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     # Where things lie.
@@ -86,7 +87,7 @@ class Settings(BaseSettings):
     # Hearing and speaking.
     asr_model: str = ""
     """A name or a folder; by default one that fits the device."""
-    asr_models: Annotated[dict[str, str], NoDecode] = {}
+    asr_models: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Models of their own for languages, written language=model, several by comma."""
     asr_device: Literal["auto", "cpu", "cuda"] = "auto"
     asr_compute_type: str = ""
@@ -228,6 +229,8 @@ class Settings(BaseSettings):
             raise ValueError("turn_user, turn_password and turn_secret need a turn_url")
         if self.turn_url and (any(fixed) if shared else not all(fixed)):
             raise ValueError("turn_url needs either turn_secret, or turn_user and turn_password")
+        if missing := self.missing_for_phone():
+            raise ValueError(missing)
         if self.privacy == "local" and self.voice == "edge":
             raise ValueError(
                 "privacy=local and voice=edge exclude each other: edge-tts sends spoken text to"
@@ -275,6 +278,7 @@ class Settings(BaseSettings):
             "asr_url": hosts.of_url(self.asr_url),
             "database_url": hosts.of_url(self.database_url),
             "stun": hosts.of_ice_server(self.stun),
+            "phone_registrar": [self.phone_place[0]] if self.phone else [],
             "turn_url": [host for url in self.turn_urls for host in hosts.of_ice_server(url)],
         }
         trusted = {host.strip().lower() for host in self.trusted_hosts.split(",")}

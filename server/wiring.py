@@ -29,6 +29,7 @@ from server.jobs import ReportRunner
 from server.local_voices import LocalVoices
 from server.media.ice import IceSettings, PortRange
 from server.media.turn import stun_url, turn_server
+from server.phone.wiring import switchboard_of
 from server.recogniser import recogniser_of
 from server.recordings import FolderRecordings
 from server.settings import Settings
@@ -170,11 +171,13 @@ async def run_server(settings: Settings) -> None:
         owner=socket.gethostname(),
         rejoin_s=settings.rejoin_minutes * 60,
     )
+    ice = ice_settings(settings)
     host = CallHost(
         store,
         equipment.make,
-        HostSettings(max_interviews=settings.max_interviews, ice=ice_settings(settings)),
+        HostSettings(max_interviews=settings.max_interviews, ice=ice),
         on_ended=lambda _interview_id: reports.wake(),
+        companion=switchboard_of(settings, store) if settings.phone else None,
     )
     host.start()
     reports.start()

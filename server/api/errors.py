@@ -18,6 +18,7 @@ from server.interviews import NotEnded
 from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
 from server.media.errors import PortsExhausted
 from server.microphone_url import NoMicrophone
+from server.phone.outbound import NoCall
 from server.store import Erased, StaleLease, StoreUnavailable, UnknownInterview
 
 logger = logging.getLogger(__name__)
@@ -100,6 +101,8 @@ def of(error: Exception) -> ApiError:
             return ApiError(404, "not_found", "There is no such interview.")
         case NoMicrophone():
             return ApiError(409, "no_microphone", str(error))
+        case NoCall():
+            return ApiError(409, "no_call", str(error), reason=error.code)
         case NotEnded():
             return ApiError(409, "not_ended", "This follows the interview's end.")
         case StaleLease():
@@ -161,6 +164,7 @@ HANDLED = (
     UnknownInterview,
     StaleLease,
     NotEnded,
+    NoCall,
     StoreUnavailable,
 )
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from agent.events import EndReason
 from agent.plan import Language
-from server.store import InterviewRecord, Status
+from server.store import CallOut, CallOutcome, InterviewRecord, Status
 
 NAME_LENGTH = 200
 
@@ -183,6 +183,10 @@ class InviteIssued(_Answered):
     """Shown this once; only its hash is kept."""
     url: str
     expires_at: float
+    pin: str
+    """For the telephone, shown this once; empty where this server has none."""
+    phone_number: str
+    """Where to call; empty where it is not set."""
 
 
 class InterviewCreatedAnswer(InviteIssued):
@@ -205,6 +209,36 @@ class InterviewAnswer(_Answered):
     @classmethod
     def of(cls, record: InterviewRecord) -> InterviewAnswer:
         return cls(events=record.last_seq, **_known(cls, record))
+
+
+class NewCall(_Given):
+    number: str = Field(max_length=40)
+    """With its country code: +49 30 1234567."""
+    zone: str = Field("", max_length=64)
+    """The candidate's time zone, as Europe/Berlin; by default the server's."""
+
+
+class CallAnswer(_Answered):
+    call_id: str
+    number: str
+    zone: str
+    not_before: float
+    attempt: int
+    began_at: float | None
+    seconds: float | None
+    outcome: CallOutcome
+
+    @classmethod
+    def of(cls, call: CallOut) -> CallAnswer:
+        return cls(**{name: getattr(call, name) for name in cls.model_fields})
+
+
+class CallList(_Answered):
+    calls: list[CallAnswer]
+
+
+class CallsCancelled(_Answered):
+    cancelled: int
 
 
 class InviteState(_Answered):

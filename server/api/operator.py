@@ -14,6 +14,9 @@ from server import interviews, microphone_url, reports
 from server.api import audio
 from server.api.errors import ApiError, refusals
 from server.api.models import (
+    CallAnswer,
+    CallList,
+    CallsCancelled,
     EventAnswer,
     EventList,
     InterviewAnswer,
@@ -22,6 +25,7 @@ from server.api.models import (
     InterviewList,
     InviteIssued,
     InviteState,
+    NewCall,
     NewInterview,
     ReportQueued,
     Revoked,
@@ -149,7 +153,33 @@ async def invite_again(interview_id: str, parts: WithParts) -> InviteIssued:
 @router.post("/{interview_id}/revoke", responses=UNKNOWN)
 async def revoke(interview_id: str, parts: WithParts) -> Revoked:
     """Take back every invite; a call that goes on ends at once, and what was said is kept."""
-    return Revoked(revoked=await interviews.revoke(parts.invites, parts.host, interview_id))
+    return Revoked(
+        revoked=await interviews.revoke(parts.store, parts.invites, parts.host, interview_id)
+    )
+
+
+@router.post("/{interview_id}/calls", status_code=201, responses=refusals(404, 409, 410))
+async def call(interview_id: str, wanted: NewCall, parts: WithParts) -> CallAnswer:
+    """Have the candidate called by telephone, as soon as hours and caps allow."""
+    made = await interviews.call(
+        parts.store, parts.settings, interview_id, wanted.number, wanted.zone, parts.clock()
+    )
+    return CallAnswer.of(made)
+
+
+@router.get("/{interview_id}/calls", responses=UNKNOWN)
+async def list_calls(interview_id: str, parts: WithParts) -> CallList:
+    """Calls to the candidate, to come and made; oldest first."""
+    await parts.store.interview(interview_id)
+    calls = await parts.store.calls(interview_id)
+    return CallList(calls=[CallAnswer.of(one) for one in calls])
+
+
+@router.delete("/{interview_id}/calls", responses=UNKNOWN)
+async def cancel_calls(interview_id: str, parts: WithParts) -> CallsCancelled:
+    """Calls that wait are not made."""
+    await parts.store.interview(interview_id)
+    return CallsCancelled(cancelled=await parts.store.cancel_calls(interview_id))
 
 
 @router.delete("/{interview_id}", status_code=204, response_class=Response, responses=UNKNOWN)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from server.media.errors import BadOffer
+from server.phone.bridge import GatewayState
 
 __all__ = [
     "Answer",
@@ -60,6 +61,10 @@ class Host(Protocol):
 
     @property
     def live(self) -> int: ...
+    @property
+    def phone(self) -> GatewayState | None:
+        """How the telephone does; None where there is none."""
+
     async def offer(
         self, interview_id: str, sdp: str, type: str, channel: Literal["web", "phone"] = "web"
     ) -> Answer:

@@ -1,5 +1,5 @@
 """The command line: `viva serve | asr | rehearse | transcribe | invite | password | plan |
-report | models | backup | doctor | version`.
+report | models | phone | backup | doctor | version`.
 
 Heavy imports stand inside the commands, so that `viva --help` is quick. A refusal is one or two
 sentences on standard error: exit code 2 for what was typed or set wrongly, 1 for everything else.
@@ -18,6 +18,7 @@ from server.cli import (
     interviews,
     models,
     password,
+    phone,
     plans,
     rehearse,
     reports,
@@ -54,6 +55,7 @@ for module in (serve, asr, rehearse, transcribe, interviews, password, upkeep):
 app.add_typer(plans.app, name="plan")
 app.add_typer(reports.app, name="report")
 app.add_typer(models.app, name="models")
+app.add_typer(phone.app, name="phone")
 
 
 def main() -> None:

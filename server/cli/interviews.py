@@ -36,6 +36,7 @@ def invite(
     from server import interviews, microphone_url, preflight, settings
     from server.api.models import NAME_LENGTH, one_line
     from server.invites import Invites
+    from server.phone.pins import new_pins, shown
     from server.store import Store, sqlite_url
 
     if len(name) > NAME_LENGTH:
@@ -49,7 +50,8 @@ def invite(
         record = await interviews.make(
             store, chosen, read, candidate_name=one_line(name), extra_time=extra_time
         )
-        return await interviews.invite(Invites(store), chosen, record.interview_id)
+        invites = Invites(store, new_pin=new_pins(chosen, store))
+        return await interviews.invite(invites, chosen, record.interview_id)
 
     store = Store(chosen.database_url or sqlite_url(chosen.data_dir))
     try:
@@ -59,7 +61,12 @@ def invite(
     until = datetime.fromtimestamp(link.expires_at).astimezone().isoformat(" ", "minutes")
     if as_json:
         found = {"interview_id": link.interview_id, "token": link.token, "url": link.url}
+        if link.pin:
+            found |= {"pin": link.pin, "phone_number": link.phone_number}
         typer.echo(json.dumps({**found, "expires_at": link.expires_at}))
         return
     typer.echo(link.url)
+    if link.pin:
+        at = f" at {link.phone_number}" if link.phone_number else ""
+        typer.echo(f"By telephone{at}: PIN {shown(link.pin)}")
     say(f"Interview {link.interview_id}; the link is good until {until}.")

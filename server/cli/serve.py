@@ -69,6 +69,9 @@ def serve(
         str | None, typer.Option(help="TURN server, turn:host:port; several by comma [none].")
     ] = None,
     turn_user: Annotated[str | None, typer.Option(help="User name at the TURN server.")] = None,
+    phone: Annotated[
+        bool | None, typer.Option("--phone", help="Take telephone calls: docs/phone.md [no].")
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error [info].")
     ] = None,

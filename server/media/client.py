@@ -13,10 +13,11 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from numpy.typing import NDArray
 
 from server.media import ice
+from server.media.codecs import preferences
 from server.media.ice import IceSettings
 from server.media.outgoing import FRAME, SAMPLE_RATE, OutgoingTrack
-from server.media.peer import CHANNEL, close_connection, codec_preferences
-from server.media.receiver import EarReceiver, Hearing, install
+from server.media.peer import CHANNEL, close_connection
+from server.media.receiver import EarReceiver, Hearing, decoder_for, install
 from server.media.resample import Resampler
 
 Pcm = NDArray[np.int16]
@@ -27,10 +28,10 @@ class CallClient:
 
     def __init__(self, settings: IceSettings | None = None, codec: str = "opus") -> None:
         self.heard: list[tuple[float, Pcm]] = []
-        """Loop time of arrival and sound at 48 kHz (8 kHz for PCMU), in order."""
+        """Loop time of arrival and sound at `heard_rate`, in order."""
         self.messages: list[dict[str, Any]] = []
         self.on_message: Callable[[dict[str, Any]], None] | None = None
-        self.heard_rate = 8000 if codec.lower() == "pcmu" else 48000
+        self.heard_rate = decoder_for(codec).sample_rate
         self._settings = settings or IceSettings()
         self._loop = asyncio.get_running_loop()
         self._connection = RTCPeerConnection(ice.configuration(self._settings, time.time()))
@@ -40,7 +41,7 @@ class CallClient:
         self._said = asyncio.Event()
         self._up: asyncio.Future[None] = self._loop.create_future()
         transceiver = self._connection.addTransceiver(self._track, direction="sendrecv")
-        transceiver.setCodecPreferences(codec_preferences([codec]))
+        transceiver.setCodecPreferences(preferences([codec]))
         self._ear = EarReceiver(codec, self._hear)
         install(transceiver.receiver, self._ear)
         self._channel = self._connection.createDataChannel(CHANNEL)

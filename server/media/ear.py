@@ -6,6 +6,8 @@ waited for. Rules:
 
 - every packet that arrives in time is decoded exactly once, in the order of its sequence number;
 - a hole is waited for no longer than reordering has been seen to last, then concealed once;
+- a number that a packet without sound has used (a digit, comfort noise) is no hole: the sound on
+  both sides of it is joined, with silence between where the timestamps say that time passed;
 - when nothing arrives, three frames are concealed, then silence follows, at most two seconds of it;
   what arrives late but in order afterwards is still played, so no words are lost: the silence that
   it overtakes is counted in `inserted`;
@@ -84,6 +86,8 @@ class EarCounters:
     dropped: int = 0
     """Malformed, or the lone outlier of another sequence."""
     lost: int = 0
+    soundless: int = 0
+    """Had a number in the stream, but no sound in it."""
     concealed: int = 0
     """Samples made up by the decoder."""
     silence: int = 0
@@ -120,6 +124,7 @@ class Spread:
 class _Packet:
     ts: int
     samples: int
+    """0 in a packet without sound, whose timestamp means nothing here."""
     payload: bytes
     arrived: float
 
@@ -177,6 +182,8 @@ class Ear:
         self._filled = 0
         """Samples released after `_next_ts` because nothing came."""
         self._frame = self.clock_rate // 50
+        self._holed = False
+        """A packet was given up since the last sound."""
         self._probation: tuple[int, int, bytes, int, float] | None = None
         self._missing: dict[int, float] = {}
         """Lost packets and since when they were waited for, to learn from those that still come."""
@@ -195,6 +202,27 @@ class Ear:
         if self._next_seq is None:
             self._begin(seq, ts)
         self._accept(seq & 0xFFFF, ts & 0xFFFFFFFF, payload, samples, now)
+
+    def skip(self, seq: int, now: float, ssrc: int) -> None:
+        """A packet arrived that used a sequence number of the stream for something else."""
+        self.counters.arrived += 1
+        if ssrc != self._ssrc or self._next_seq is None:
+            self.counters.soundless += 1
+            return
+        number = unwrap(seq & 0xFFFF, self._next_seq, 16)
+        if -MAX_BACKWARD <= number - self._next_seq < 0:
+            self._too_late(number, now)
+        elif number in self._held:
+            self.counters.duplicates += 1
+        else:
+            self.counters.soundless += 1
+            self._pass(number, now)
+
+    def _pass(self, number: int, now: float) -> None:
+        assert self._next_seq is not None
+        if 0 <= number - self._next_seq <= MAX_FORWARD:
+            self._held[number] = _Packet(0, 0, b"", now)
+            self._release(now)
 
     def end(self) -> None:
         """The stream is over: nothing is waited for any more."""
@@ -322,14 +350,19 @@ class Ear:
                     return
                 first = min(self._held)
                 self._give_up(range(self._next_seq, first))
+                self._holed = True
+            self._next_seq = first + 1
             packet = self._held.pop(first)
-            self._fill(packet, lost=first > self._next_seq)
-            self._ready.append(
-                Decode(self._time_of(packet.ts), packet.samples, packet.payload, packet.arrived)
-            )
-            self._next_seq, self._next_ts = first + 1, packet.ts + packet.samples
-            self._frame = packet.samples
-            self._filled = 0
+            if packet.samples:
+                self._play(packet)
+
+    def _play(self, packet: _Packet) -> None:
+        self._fill(packet, lost=self._holed)
+        self._ready.append(
+            Decode(self._time_of(packet.ts), packet.samples, packet.payload, packet.arrived)
+        )
+        self._next_ts, self._frame = packet.ts + packet.samples, packet.samples
+        self._filled, self._holed = 0, False
 
     def _give_up(self, lost: range) -> None:
         self.counters.lost += len(lost)

@@ -9,6 +9,10 @@ class BadOffer(MediaError):
     """The other side sent a description that cannot be answered; the message says why."""
 
 
+class NoCodec(BadOffer):
+    """The two sides have no codec in common, or the other side wants no sound at all."""
+
+
 class PortsExhausted(MediaError):
     """Every UDP port that media may use is occupied."""
 

@@ -68,7 +68,7 @@ def has_fec(payload: bytes) -> bool:
 class Decoder:
     """Opus to 48 kHz mono."""
 
-    sample_rate = SAMPLE_RATE
+    clock_rate = sample_rate = SAMPLE_RATE
 
     def __init__(self) -> None:
         self._lib = _library()

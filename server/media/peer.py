@@ -1,40 +1,47 @@
-"""One WebRTC connection that answers an offer: hears, speaks, and exchanges small messages.
+"""One WebRTC connection, answered or offered: hears, speaks, exchanges small messages.
 
 It knows nothing of interviews. It cannot be renegotiated (aiortc has no ICE restart): when the
-network changes, the other side makes a new offer and gets a new Peer. What an offer may hold is
-checked before aiortc sees it, since aiortc parses with assertions.
+network changes, the other side makes a new offer and gets a new Peer. Towards a phone's gateway it
+also takes digits, and can be put on hold. What a description may hold is checked before aiortc sees
+it (`server.media.offers`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import ipaddress
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar
 
-from aiortc import (
-    RTCDataChannel,
-    RTCPeerConnection,
-    RTCRtpTransceiver,
-    RTCSessionDescription,
-)
-from aiortc.codecs import get_capabilities
-from aiortc.sdp import DIRECTIONS, SessionDescription
+import numpy as np
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from numpy.typing import NDArray
 
 from server.media import ice
+from server.media.codecs import (
+    COMFORT_NOISE,
+    PHONE_CODECS,
+    Settled,
+    check_common,
+    offer_events,
+    preferences,
+    settle,
+    tolerate_comfort_noise,
+)
 from server.media.errors import BadOffer, MediaError
 from server.media.ice import IceSettings
+from server.media.liveness import Liveness, Steady
+from server.media.offers import check_answer, check_offer
 from server.media.outgoing import OutgoingTrack
-from server.media.receiver import EarReceiver, Hearing, Listener, install
+from server.media.receiver import EarReceiver, Handler, Hearing, Listener, RtpPacket, install
+from server.media.telephone_event import EventDecoder
 
 logger = logging.getLogger(__name__)
 
-MAX_OFFER = 64 * 1024
-MAX_CANDIDATES = 40
 MAX_MESSAGE = 16 * 1024
 MAX_UNSENT = 256 * 1024
 CHANNEL = "viva"
@@ -43,30 +50,43 @@ QUIET_S = 4.0
 WATCH_S = 0.25
 NEGOTIATE_S = 15.0
 
+T = TypeVar("T")
 Message = dict[str, Any]
 
 
+Pcm = NDArray[np.int16]
+Filter = Callable[[Pcm, int, float], tuple[Pcm, int, float]]
+"""Sound, its sample rate and the loop time at which it was sent; all three may be changed."""
+
+
 class Peer:
-    """An answered offer. Made by `Peer.answer`; `close` may be called any number of times."""
+    """A connection. Made by `Peer.answer` or `Peer.offer`; `close` may be called at any time, and
+    any number of times."""
 
     def __init__(
         self,
         settings: IceSettings,
         codecs: Sequence[str],
         *,
-        quiet_s: float = QUIET_S,
+        liveness: Liveness,
         connect_s: float = CONNECT_S,
+        events: bool = False,
     ) -> None:
         self.track = OutgoingTrack()
         self.codec = ""
         self._settings, self._codecs = settings, codecs
-        self._quiet_s, self._connect_s = quiet_s, connect_s
+        self._liveness, self._connect_s, self._events = liveness, connect_s, events
         self._loop = asyncio.get_running_loop()
         self._connection = RTCPeerConnection(ice.configuration(settings, time.time()))
+        self._connection.on("connectionstatechange", self._state_changed)
+        self._transceiver = self._connection.addTransceiver(self.track, direction="sendrecv")
+        self._transceiver.setCodecPreferences(preferences(codecs))
         self._ear: EarReceiver | None = None
+        self._keys = EventDecoder()
         self._listener: Listener | None = None
+        self._filter: Filter | None = None
         self._channel: RTCDataChannel | None = None
-        self._quiet = self._connected = False
+        self._quiet = self._connected = self._held = False
         self._since = self._loop.time()
         self._closing: asyncio.Task[None] | None = None
         self._watch_timer: asyncio.TimerHandle | None = None
@@ -75,6 +95,7 @@ class Peer:
         self._on_connected: Callable[[], None] | None = None
         self._on_closed: Callable[[], None] | None = None
         self._on_message: Callable[[Message], None] | None = None
+        self._on_digit: Callable[[str, float], None] | None = None
 
     @classmethod
     async def answer(
@@ -85,22 +106,60 @@ class Peer:
         ice: IceSettings | None = None,
         codecs: Sequence[str] = ("opus",),
         quiet_s: float = QUIET_S,
+        liveness: Liveness | None = None,
         connect_s: float = CONNECT_S,
-    ) -> tuple[Peer, str]:
+        events: bool = False,
+    ) -> tuple[Self, str]:
         """Answer an offer; returns the peer and the answer's SDP, or raises `MediaError`.
 
-        `codecs` are the ones this side allows, best first: browsers get Opus, a phone gateway
-        may get PCMU. A browser must never be offered the phone's, which aiortc lists for all.
+        `codecs` are the ones this side allows, best first: browsers get Opus, a phone's gateway
+        `PHONE_CODECS`. `liveness` says when the line is quiet, by default after `quiet_s`. With
+        `events` the other side's digits are taken, and its comfort noise is borne: for phones.
         """
         offer = check_offer(sdp, type)
-        peer = cls(ice or IceSettings(), codecs, quiet_s=quiet_s, connect_s=connect_s)
+        peer = cls(
+            ice or IceSettings(),
+            codecs,
+            liveness=liveness or Steady(quiet_s),
+            connect_s=connect_s,
+            events=events,
+        )
+        return peer, await peer._or_close(peer._negotiate(offer))
+
+    @classmethod
+    async def offer(
+        cls,
+        *,
+        ice: IceSettings | None = None,
+        codecs: Sequence[str] = PHONE_CODECS,
+        liveness: Liveness | None = None,
+        connect_s: float = CONNECT_S,
+        events: bool = True,
+    ) -> tuple[Self, str]:
+        """Offer a connection, for a call out; returns the peer and the offer's SDP.
+
+        Nothing is heard or sent, and no clock runs, until `accept`: it may ring for a minute.
+        """
+        peer = cls(
+            ice or IceSettings(),
+            codecs,
+            liveness=liveness or Steady(QUIET_S),
+            connect_s=connect_s,
+            events=events,
+        )
+        return peer, await peer._or_close(peer._propose())
+
+    async def accept(self, sdp: str) -> None:
+        """Take the answer to our offer, once. Where it is none, raises `MediaError` and closes."""
+        await self._or_close(self._conclude(sdp))
+
+    async def _or_close(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(NEGOTIATE_S):
-                answer = await peer._negotiate(offer)
+                return await work
         except BaseException:
-            await peer.close()
+            await self.close()
             raise
-        return peer, answer
 
     # What the owner wants to know.
 
@@ -109,7 +168,7 @@ class Peer:
         self._listener = listener
 
     def on_quiet(self, callback: Callable[[], None]) -> None:
-        """Call when no packet has come for `quiet_s`, counted from the connection."""
+        """Call when the line brought no packet for too long, by its `Liveness`."""
         self._on_quiet = callback
 
     def on_back(self, callback: Callable[[], None]) -> None:
@@ -126,6 +185,26 @@ class Peer:
     def on_message(self, callback: Callable[[Message], None]) -> None:
         """Call with each JSON object from the other side's data channel."""
         self._on_message = callback
+
+    def on_digit(self, callback: Callable[[str, float], None]) -> None:
+        """Call with each key that the other side presses, and the loop time of its first packet."""
+        self._on_digit = callback
+
+    def through(self, filter: Filter | None) -> None:
+        """Send what is heard through this before `on_heard`'s listener gets it."""
+        self._filter = filter
+
+    def hold(self, held: bool) -> None:
+        """The other side put us on hold, or came back. What comes meanwhile (music) is passed on as
+        silence, and the line is not taken for dead."""
+        self._held = held
+        self._liveness.hold(held, self._loop.time())
+
+    @property
+    def local_sdp(self) -> str:
+        """Our description as it was settled, with our candidates."""
+        description = self._connection.localDescription
+        return description.sdp if description else ""
 
     @property
     def hearing(self) -> Hearing:
@@ -158,31 +237,76 @@ class Peer:
     # Negotiation.
 
     async def _negotiate(self, offer: RTCSessionDescription) -> str:
+        check_common(offer.sdp, self._codecs)
         connection = self._connection
-        connection.on("connectionstatechange", self._state_changed)
         connection.on("datachannel", self._channel_opened)
-        transceiver = connection.addTransceiver(self.track, direction="sendrecv")
-        transceiver.setCodecPreferences(codec_preferences(self._codecs))
-        try:
+        with _their_fault("offer"):
             await connection.setRemoteDescription(offer)
-            self.codec = _settle(transceiver)
-            self.track.use(self.codec)
-            self._ear = EarReceiver(self.codec, self._heard)
-            install(transceiver.receiver, self._ear)
+            self._settle(offer.sdp, answer=False)
             ice.prepare(connection, self._settings)
             await connection.setLocalDescription(await connection.createAnswer())
-        except (MediaError, OSError):
-            raise  # ours, or this machine's: not the offer's fault
-        except Exception as error:
-            # aiortc answers a hostile description with whatever it trips over.
-            raise BadOffer(f"the offer cannot be used: {error or type(error).__name__}") from error
-        self._watch()
-        sdp: str = connection.localDescription.sdp
-        return sdp
+        self._start()
+        return self.local_sdp
 
-    def _heard(self, pcm: Any, rate: int, at: float) -> None:
+    async def _propose(self) -> str:
+        connection = self._connection
+        ice.prepare(connection, self._settings)
+        offer = await connection.createOffer()
+        if self._events:
+            offer.sdp = offer_events(offer.sdp)
+        await connection.setLocalDescription(offer)
+        return self.local_sdp
+
+    async def _conclude(self, sdp: str) -> None:
+        answer = check_answer(sdp)
+        check_common(answer.sdp, self._codecs)
+        with _their_fault("answer"):
+            await self._connection.setRemoteDescription(answer)
+            self._settle(answer.sdp, answer=True)
+        self._start()
+
+    def _settle(self, theirs: str, *, answer: bool) -> None:
+        settled = settle(self._transceiver, theirs, events=self._events, answer=answer)
+        self.codec = settled.codec
+        self.track.use(self.codec)
+        self._ear = EarReceiver(self.codec, self._heard, self._aside(settled))
+        self._ear.on_arrival = self._liveness.arrived
+        install(self._transceiver.receiver, self._ear)
+
+    def _aside(self, settled: Settled) -> dict[int, Handler]:
+        """What takes the packets that are no sound. aiortc lets no others through."""
+        aside: dict[int, Handler] = {COMFORT_NOISE: _nothing} if self._events else {}
+        if settled.events is not None:
+            aside[settled.events] = self._event
+        return aside
+
+    def _start(self) -> None:
+        if self._events:
+            tolerate_comfort_noise(self._transceiver)
+        self._since = self._loop.time()
+        self._watch()
+
+    def _event(self, packet: RtpPacket, at: float) -> None:
+        digit = self._keys.push(packet.payload, packet.timestamp, packet.ssrc, at)
+        if digit is not None and not self._held:
+            _call(self._on_digit, digit, at)
+
+    def _heard(self, pcm: Pcm, rate: int, at: float) -> None:
+        if self._held:
+            pcm = np.zeros_like(pcm)
+        if self._filter is not None:
+            pcm, rate, at = self._filtered(self._filter, pcm, rate, at)
         if self._listener is not None:
             self._listener(pcm, rate, at)
+
+    @staticmethod
+    def _filtered(filter: Filter, pcm: Pcm, rate: int, at: float) -> tuple[Pcm, int, float]:
+        try:
+            return filter(pcm, rate, at)
+        except Exception:
+            # The owner's code: better heard unfiltered than not at all.
+            logger.exception("a filter of incoming sound failed")
+            return pcm, rate, at
 
     # Watching over it.
 
@@ -191,7 +315,7 @@ class Peer:
         logger.info("media connection: %s", state)
         if state == "connected" and not self._connected:
             self._connected = True
-            self._since = self._loop.time()
+            self._liveness.connected(self._loop.time())
             _call(self._on_connected)
         elif state in ("failed", "closed") and self._closing is None:
             self._closing = self._loop.create_task(self._close())
@@ -206,8 +330,7 @@ class Peer:
                 logger.info("media connection not made within %.0f s", self._connect_s)
                 self._closing = self._loop.create_task(self._close())
             return
-        last = (self._ear.last_packet_at if self._ear else None) or self._since
-        quiet = now - max(last, self._since) >= self._quiet_s
+        quiet = self._liveness.quiet(now)
         if quiet != self._quiet:
             self._quiet = quiet
             _call(self._on_quiet if quiet else self._on_back)
@@ -265,101 +388,20 @@ def _connects(task: asyncio.Task[Any], connection: RTCPeerConnection) -> bool:
     return named and coroutine.cr_frame.f_locals.get("self") is connection
 
 
-def check_offer(sdp: str, type: str) -> RTCSessionDescription:
-    """The offer as aiortc may have it, or `BadOffer` with a sentence that says what is wrong."""
-    if type != "offer":
-        raise BadOffer(f"expected an offer, not {type[:20]!r}")
-    if len(sdp) > MAX_OFFER:
-        raise BadOffer(f"the offer is longer than {MAX_OFFER} characters")
-    lines = sdp.splitlines()
-    if not lines or lines[0].strip() != "v=0":
-        raise BadOffer("this is not a session description")
-    kinds = [line[2:].split(" ", 1)[0] for line in lines if line.startswith("m=")]
-    if "audio" not in kinds:
-        raise BadOffer("the offer has no audio")
-    if kinds.count("audio") > 1 or kinds.count("application") > 1:
-        raise BadOffer("the offer has more than one audio or data section")
-    if set(kinds) - {"audio", "application"}:
-        raise BadOffer("the offer has sections other than audio and data")
-    offer = "\r\n".join(_few_candidates(filter(_usable, lines))) + "\r\n"
-    _check_sections(offer)
-    return RTCSessionDescription(sdp=_directed(offer), type="offer")
-
-
-def _directed(sdp: str) -> str:
-    """Say the default direction where the offer leaves it out, since aiortc knows no default."""
-    head, audio = sdp.split("\r\nm=audio", 1)
-    audio, *rest = audio.split("\r\nm=", 1)
-    if not any(line.removeprefix("a=") in DIRECTIONS for line in audio.split("\r\n")):
-        audio = audio.removesuffix("\r\n") + "\r\na=sendrecv" + ("" if rest else "\r\n")
-    return "\r\nm=".join([head + "\r\nm=audio" + audio, *rest])
-
-
-def _check_sections(sdp: str) -> None:
+@contextmanager
+def _their_fault(what: str) -> Iterator[None]:
     try:
-        description = SessionDescription.parse(sdp)
+        yield
+    except (MediaError, OSError):
+        raise  # ours, or this machine's: not the description's fault
     except Exception as error:
-        # The parser's answer to a hostile text is whatever it trips over, assertions included.
-        raise BadOffer("the session description is malformed") from error
-    for media in description.media:
-        if media.dtls is None or not media.dtls.fingerprints:
-            # aiortc would find out after its answer, in a task of its own.
-            raise BadOffer(f"the offer's {media.kind} is not encrypted (no DTLS fingerprint)")
-    # aiortc gives every bundled section the first one's transport: none, where that one is missing.
-    bundled = {
-        mid for group in description.group if group.semantic == "BUNDLE" for mid in group.items
-    }
-    if not bundled <= {media.rtp.muxId for media in description.media}:
-        raise BadOffer("the offer bundles a section that it does not have")
+        # aiortc answers a hostile description with whatever it trips over.
+        raise BadOffer(f"the {what} cannot be used: {error or type(error).__name__}") from error
 
 
-def _few_candidates(lines: Iterable[str]) -> Iterator[str]:
-    """Each candidate makes us send to an address that a stranger chose."""
-    left = MAX_CANDIDATES
-    for line in lines:
-        if line.startswith("a=candidate:"):
-            left -= 1
-        if left >= 0 or not line.startswith("a=candidate:"):
-            yield line
-
-
-def _usable(line: str) -> bool:
-    """Leave out what aiortc would wait for in vain.
-
-    Names in .local would be resolved by multicast, which delays the answer and fails where there
-    is no multicast; the browser reaches us, and its address is learned from its checks. For the
-    same reason the end of its candidates is not believed.
-    """
-    if line.startswith("a=end-of-candidates"):
-        return False
-    if not line.startswith("a=candidate:"):
-        return True
-    fields = line.split()
-    if len(fields) < 8 or fields[2].lower() != "udp":
-        return False
-    try:
-        ipaddress.ip_address(fields[4])
-    except ValueError:
-        return False
-    return True
-
-
-def codec_preferences(codecs: Sequence[str]) -> list[Any]:
-    """What aiortc wants to be told, for codecs by name, best first."""
-    known = get_capabilities("audio").codecs
-    wanted = [f"audio/{name}".lower() for name in codecs]
-    return [codec for name in wanted for codec in known if codec.mimeType.lower() == name]
-
-
-def _settle(transceiver: RTCRtpTransceiver) -> str:
-    """Which codec it will be, the best of those in common: the answer names no other."""
-    del transceiver._codecs[1:]  # an answer with two lets the other side change at any packet
-    codec = transceiver._codecs[0]
-    if codec.name.lower() == "opus":
-        # aiortc drops the offered parameters from its answer, and with them FEC.
-        codec.parameters = {"minptime": 10, "useinbandfec": 1}
-    name: str = codec.name
-    return name.lower()
+def _nothing(packet: RtpPacket, at: float) -> None:
+    """Comfort noise: what it stands for is silence, which the ear makes anyway."""
+    del packet, at
 
 
 def _call(callback: Callable[..., None] | None, *args: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,13 +18,17 @@ import numpy as np
 from aiortc import RTCRtpReceiver
 from numpy.typing import NDArray
 
-from server.media import g711, opus
+from server.media import g711, g722, opus
+from server.media.codecs import COMFORT_NOISE
 from server.media.ear import Conceal, Decode, Ear, Operation, Silence
 from server.media.errors import BadPayload, HookMissing
+from server.media.liveness import Arrival
 
 logger = logging.getLogger(__name__)
 
 Pcm = NDArray[np.int16]
+Handler = Callable[["RtpPacket", float], None]
+"""Called with a packet that carries no sound, and the loop time at which it came."""
 Listener = Callable[[Pcm, int, float], None]
 """Called with sound, its sample rate, and the loop time at which it was sent."""
 
@@ -42,12 +46,24 @@ class RtpPacket(Protocol):
 
 
 class Decoder(Protocol):
-    sample_rate: int
+    """One stream's decoder. G.722 has more samples of sound than its RTP clock counts."""
 
-    def samples(self, payload: bytes) -> int: ...
-    def decode(self, payload: bytes) -> Pcm: ...
-    def conceal(self, samples: int, next_payload: bytes | None = None) -> Pcm: ...
-    def recovers(self, next_payload: bytes | None) -> bool: ...
+    clock_rate: int
+    """Of RTP timestamps and of `samples`."""
+    sample_rate: int
+    """Of the sound; a whole multiple of `clock_rate`."""
+
+    def samples(self, payload: bytes) -> int:
+        """How long the packet is, in units of the RTP clock; or `BadPayload`."""
+
+    def decode(self, payload: bytes) -> Pcm:
+        """The packet's sound, or `BadPayload`."""
+
+    def conceal(self, samples: int, next_payload: bytes | None = None) -> Pcm:
+        """Make up so many samples of sound."""
+
+    def recovers(self, next_payload: bytes | None) -> bool:
+        """Whether this packet carries a copy of the one before it."""
 
 
 LATE_S = 0.02
@@ -80,22 +96,33 @@ def decoder_for(name: str) -> Decoder:
         case "opus":
             return opus.Decoder()
         case "pcmu":
-            return g711.Decoder()
+            return g711.Decoder(g711.MU_LAW)
+        case "pcma":
+            return g711.Decoder(g711.A_LAW)
+        case "g722":
+            return g722.Decoder()
     raise ValueError(f"no decoder for {name}")
 
 
 class EarReceiver:
     """Feeds arriving packets through an ear and a decoder to a listener."""
 
-    def __init__(self, codec: str, listener: Listener) -> None:
+    def __init__(
+        self, codec: str, listener: Listener, aside: Mapping[int, Handler] | None = None
+    ) -> None:
+        """`aside`: what takes packets of other payload types (digits), past the ear."""
+        self._aside = dict(aside or {})
         self._decoder = decoder_for(codec)
-        self._ear = Ear(self._decoder.sample_rate)
+        self._ear = Ear(self._decoder.clock_rate)
+        self._per_tick = self._decoder.sample_rate // self._decoder.clock_rate
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._recovered = self._concealed = self._bad = self._heard = 0
         self.last_packet_at: float | None = None
+        self.on_arrival: Callable[[Arrival], None] | None = None
+        """Told of every packet, for whoever watches the line."""
         self.held_s: Callable[[float], None] | None = None
         """Told how long each packet was held, in seconds (benchmarks)."""
 
@@ -119,7 +146,7 @@ class EarReceiver:
 
     @property
     def hearing(self) -> Hearing:
-        counters, rate = self._ear.counters, self._decoder.sample_rate
+        counters, rate = self._ear.counters, self._decoder.clock_rate
         return Hearing(
             packets_arrived=counters.arrived,
             packets_lost=counters.lost,
@@ -136,14 +163,38 @@ class EarReceiver:
 
     def _take(self, packet: RtpPacket) -> None:
         now = self.last_packet_at = self._loop.time()
-        payload = packet.payload
+        handler = self._aside.get(packet.payload_type)
+        samples = 0 if handler is not None else self._samples(packet)
+        self._notice(packet, samples, now)
+        if handler is not None:
+            self._ear.skip(packet.sequence_number, now, packet.ssrc)
+            handler(packet, now)
+        elif samples:
+            self._ear.push(
+                packet.sequence_number, packet.timestamp, packet.payload, samples, now, packet.ssrc
+            )
+        self._pump(fill=False)
+
+    def _samples(self, packet: RtpPacket) -> int:
         try:
-            samples = self._decoder.samples(payload)
+            return self._decoder.samples(packet.payload)
         except BadPayload:
             self._bad += 1  # its place in the stream is concealed
-            return
-        self._ear.push(packet.sequence_number, packet.timestamp, payload, samples, now, packet.ssrc)
-        self._pump(fill=False)
+            return 0
+
+    def _notice(self, packet: RtpPacket, samples: int, now: float) -> None:
+        if self.on_arrival is not None:
+            comfort = packet.payload_type == COMFORT_NOISE and not samples
+            self.on_arrival(
+                Arrival(
+                    now,
+                    packet.sequence_number,
+                    packet.timestamp,
+                    samples,
+                    self._decoder.clock_rate,
+                    comfort,
+                )
+            )
 
     def _due(self, due: float) -> None:
         """The timer: fill what did not come, unless this loop is late itself: then packets that
@@ -173,7 +224,7 @@ class EarReceiver:
             case Conceal():
                 pcm = self._conceal(operation)
             case Silence():
-                pcm = np.zeros(operation.samples, np.int16)
+                pcm = np.zeros(operation.samples * self._per_tick, np.int16)
         try:
             self._listener(pcm, self._decoder.sample_rate, operation.at)
         except Exception:
@@ -186,14 +237,15 @@ class EarReceiver:
             return self._decoder.decode(operation.payload)
         except BadPayload:
             self._bad += 1
-            return self._decoder.conceal(operation.samples)
+            return self._decoder.conceal(operation.samples * self._per_tick)
 
     def _conceal(self, operation: Conceal) -> Pcm:
+        samples = operation.samples * self._per_tick
         try:
-            pcm = self._decoder.conceal(operation.samples, operation.next_payload)
+            pcm = self._decoder.conceal(samples, operation.next_payload)
         except BadPayload:
-            pcm = np.zeros(operation.samples, np.int16)
-        frames = max(round(operation.samples / (self._decoder.sample_rate / 50)), 1)
+            pcm = np.zeros(samples, np.int16)
+        frames = max(round(samples / (self._decoder.sample_rate / 50)), 1)
         copies = int(self._decoder.recovers(operation.next_payload))
         self._recovered += copies
         self._concealed += frames - copies

@@ -16,6 +16,8 @@ from server.api.models import as_seen
 from server.api.parts import Parts, WithParts
 from server.pages.desk import HOME, back_to, page, signed_in
 from server.pages.forms import same_origin
+from server.phone.outbound import NoCall
+from server.phone.pins import shown
 from server.store import Invite
 
 router = APIRouter(
@@ -44,8 +46,33 @@ async def invite(request: Request, interview_id: str, parts: WithParts) -> Respo
 
 @router.post("/revoke", dependencies=FORM)
 async def revoke(interview_id: str, parts: WithParts) -> Response:
-    await interviews.revoke(parts.invites, parts.host, interview_id)
+    await interviews.revoke(parts.store, parts.invites, parts.host, interview_id)
     return back_to(address(interview_id), "revoked")
+
+
+@router.post("/call", dependencies=FORM)
+async def call(
+    request: Request,
+    interview_id: str,
+    parts: WithParts,
+    number: Annotated[str, Form(max_length=40)] = "",
+    zone: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Have the candidate called."""
+    try:
+        await interviews.call(
+            parts.store, parts.settings, interview_id, number, zone.strip(), parts.clock()
+        )
+    except NoCall as refused:
+        entered = {"number": number, "zone": zone, "error": refused.code}
+        return await interview_page(request, parts, interview_id, status=422, calling=entered)
+    return back_to(address(interview_id), "calling")
+
+
+@router.post("/calls/cancel", dependencies=FORM)
+async def cancel_calls(interview_id: str, parts: WithParts) -> Response:
+    await parts.store.cancel_calls(interview_id)
+    return back_to(address(interview_id), "not_calling")
 
 
 @router.post("/grade", dependencies=FORM)
@@ -103,6 +130,7 @@ async def interview_page(
     status: int = 200,
     link: interviews.Link | None = None,
     decision: dict[str, str] | None = None,
+    calling: dict[str, str] | None = None,
     unconfirmed: bool = False,
 ) -> Response:
     """Raises `UnknownInterview`."""
@@ -123,6 +151,10 @@ async def interview_page(
         invites=[
             (one, _state(one, parts.clock())) for one in await parts.store.invites(interview_id)
         ],
+        calls=await parts.store.calls(interview_id),
+        may_call=bool(parts.settings.phone and parts.settings.phone_call_prefixes),
+        calling=calling or {"number": "", "zone": parts.settings.phone_zone, "error": ""},
+        pin=shown(link.pin) if link else "",
         consents=of_type(events, ConsentRecorded),
         talk=talk(events),
         corrections=corrections(events),

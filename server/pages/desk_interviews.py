@@ -50,6 +50,7 @@ async def listed(
         pages=max(1, -(-total // PAGE)),
         chosen=chosen or "",
         statuses=STATUSES,
+        phone=parts.host.phone,
     )
 
 

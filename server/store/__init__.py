@@ -12,6 +12,8 @@ from server.store.errors import (
     UnknownPlan,
 )
 from server.store.records import (
+    CallOut,
+    CallOutcome,
     InterviewRecord,
     Invite,
     Job,
@@ -24,6 +26,8 @@ from server.store.records import (
 from server.store.store import Store
 
 __all__ = [
+    "CallOut",
+    "CallOutcome",
     "ChainCheck",
     "Erased",
     "InterviewRecord",

@@ -35,7 +35,17 @@ from server.store.records import (
     StoredEvent,
     status_after,
 )
-from server.store.schema import events, gradings, interviews, invites, jobs, leases, plans, reports
+from server.store.schema import (
+    calls_out,
+    events,
+    gradings,
+    interviews,
+    invites,
+    jobs,
+    leases,
+    plans,
+    reports,
+)
 
 
 def save_plan(db: Connection, plan: Plan) -> str:
@@ -185,7 +195,7 @@ def erase(db: Connection, interview_id: str) -> None:
     _locked(db, interview_id, erased_too=True)
     mine = events.c.interview_id == interview_id
     db.execute(update(events).where(mine).values(payload=None, salt=None))
-    for table in (reports, gradings, jobs, invites):
+    for table in (reports, gradings, jobs, invites, calls_out):
         db.execute(delete(table).where(table.c.interview_id == interview_id))
     db.execute(
         update(leases)

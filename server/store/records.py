@@ -14,6 +14,7 @@ from agent.events import (
     InterviewEnded,
 )
 
+InviteKind = Literal["link", "pin", "number"]
 Status = Literal["invited", "consented", "live", "away", "ended", "erased"]
 
 
@@ -70,6 +71,40 @@ class Invite:
     created_at: float
     expires_at: float
     revoked_at: float | None
+    kind: InviteKind = "link"
+    """A PIN lets its bearer in by telephone; a number only tells whose call it seems to be. Both
+    stand here by their keyed hash."""
+
+
+CallOutcome = Literal[
+    "waiting",  # to be begun at `not_before`
+    "calling",
+    "answered",  # by somebody who went on to the interview
+    "busy",
+    "no_answer",
+    "declined",
+    "voicemail",  # taken, and nobody spoke or pressed a key
+    "failed",
+    "cancelled",
+]
+
+
+@dataclass(frozen=True)
+class CallOut:
+    """A call to a candidate: to come, or made."""
+
+    call_id: str
+    interview_id: str
+    number: str
+    zone: str
+    """The candidate's time zone: `Europe/Berlin`."""
+    not_before: float
+    attempt: int
+    """The first is 1."""
+    began_at: float | None = None
+    seconds: float | None = None
+    """From the dialling to the end."""
+    outcome: CallOutcome = "waiting"
 
 
 @dataclass(frozen=True)

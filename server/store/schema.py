@@ -120,6 +120,23 @@ invites = Table(
     Column("created_at", Float(53), nullable=False),
     Column("expires_at", Float(53), nullable=False),
     Column("revoked_at", Float(53)),
+    Column("kind", String(8), nullable=False, server_default="link"),  # link, pin, number
+)
+
+calls_out = Table(
+    "calls_out",
+    metadata,
+    Column("call_id", String(32), primary_key=True),
+    Column("interview_id", ForeignKey("interviews.interview_id"), nullable=False, index=True),
+    Column("number", Text, nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("not_before", Float(53), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("began_at", Float(53)),
+    Column("seconds", Float(53)),
+    Column("outcome", String(16), nullable=False),
+    Index(None, "outcome", "not_before"),
+    Index(None, "began_at"),
 )
 
 admin = Table(

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agent.events import Event, InterviewCreated
 from agent.plan import Plan
-from server.store import log, logins, reporting, tokens
+from server.store import calls, log, logins, reporting, tokens
 from server.store.backup import backup_sqlite
 from server.store.chain import ChainCheck
 from server.store.engine import open_engine, sqlite_file
@@ -33,8 +33,11 @@ from server.store.errors import StoreUnavailable
 from server.store.faults import ADVICE, fault_of
 from server.store.migrate import upgrade
 from server.store.records import (
+    CallOut,
+    CallOutcome,
     InterviewRecord,
     Invite,
+    InviteKind,
     Job,
     Login,
     PlanEntry,
@@ -211,8 +214,14 @@ class Store:
         return await self._read(lambda db: reporting.gradings_of(db, interview_id, revision))
 
     # --- invites ----------------------------------------------------------------------------------
-    async def add_invite(self, token_hash: str, interview_id: str, expires_at: float) -> None:
-        invite = Invite(token_hash, interview_id, self._clock(), expires_at, None)
+    async def add_invite(
+        self,
+        token_hash: str,
+        interview_id: str,
+        expires_at: float,
+        kind: InviteKind = "link",
+    ) -> None:
+        invite = Invite(token_hash, interview_id, self._clock(), expires_at, None, kind)
         await self._write(lambda db: tokens.add(db, invite))
 
     async def invite(self, token_hash: str) -> Invite | None:
@@ -224,6 +233,32 @@ class Store:
     async def revoke_invites(self, interview_id: str) -> int:
         at = self._clock()
         return await self._write(lambda db: tokens.revoke(db, interview_id, at))
+
+    # --- calls to candidates ----------------------------------------------------------------------
+    async def add_call(self, call: CallOut) -> None:
+        """Raises `UnknownInterview`, `Erased`."""
+        await self._write(lambda db: calls.add(db, call))
+
+    async def calls(self, interview_id: str) -> list[CallOut]:
+        """Oldest first."""
+        return await self._read(lambda db: calls.of_interview(db, interview_id))
+
+    async def calls_due(self, at: float) -> list[CallOut]:
+        return await self._read(lambda db: calls.due(db, at))
+
+    async def call_begun(self, call_id: str, at: float) -> bool:
+        """False where it was begun or cancelled meanwhile."""
+        return await self._write(lambda db: calls.begun(db, call_id, at))
+
+    async def call_ended(self, call_id: str, outcome: CallOutcome, seconds: float) -> None:
+        await self._write(lambda db: calls.ended(db, call_id, outcome, seconds))
+
+    async def cancel_calls(self, interview_id: str) -> int:
+        return await self._write(lambda db: calls.cancel(db, interview_id))
+
+    async def calls_since(self, at: float) -> tuple[int, float]:
+        """Calls that began since then, and the seconds of those that ended."""
+        return await self._read(lambda db: calls.since(db, at))
 
     # --- the desk's password and logins -----------------------------------------------------------
     async def password_hash(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from server.store import log
 from server.store.records import Invite
@@ -20,12 +20,18 @@ def find(db: Connection, token_hash: str) -> Invite | None:
 
 
 def of_interview(db: Connection, interview_id: str) -> list[Invite]:
-    mine = select(invites).where(invites.c.interview_id == interview_id)
+    """Its links; a PIN lives and ends with the link that it was made with."""
+    mine = select(invites).where(
+        (invites.c.interview_id == interview_id) & (invites.c.kind == "link")
+    )
     return [Invite(**row._mapping) for row in db.execute(mine.order_by(invites.c.created_at))]
 
 
 def revoke(db: Connection, interview_id: str, at: float) -> int:
-    """Every invite of the interview that still stands; returns how many."""
+    """Every invite of the interview that still stands; returns how many links those were."""
     log.interview(db, interview_id)
     standing = (invites.c.interview_id == interview_id) & invites.c.revoked_at.is_(None)
-    return db.execute(update(invites).where(standing).values(revoked_at=at)).rowcount
+    links = select(func.count()).where(standing & (invites.c.kind == "link"))
+    count = db.execute(links).scalar_one()
+    db.execute(update(invites).where(standing).values(revoked_at=at))
+    return count

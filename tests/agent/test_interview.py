@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 from calls import START, Call, small_plan
@@ -12,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import prompts
 from agent import intents
 from agent.events import (
+    CallJoined,
     CallLeft,
     ConsentRecorded,
     Disclosed,
@@ -27,7 +29,7 @@ from agent.events import (
     SegmentHeard,
     TurnSettled,
 )
-from agent.interview import IllegalEvent, IllegalMove, Interview, Line
+from agent.interview import IllegalEvent, IllegalMove, Interview, Line, Reply
 from agent.moves import (
     GENERAL_ANSWERS,
     MOVE_NAMES,
@@ -1060,3 +1062,48 @@ def test_created_must_come_first_and_once(call: Call) -> None:
 
 def test_a_line_without_a_question_is_no_event(call: Call) -> None:
     assert call.interview.event_for(Line("greeting", "Welcome."), "r1", START) is None
+
+
+# --- by telephone ------------------------------------------------------------------------------
+
+
+def on_the_phone(call: Call, epoch: int = 1) -> None:
+    call.apply(CallJoined(at=call.at, channel="phone", epoch=epoch))
+
+
+def kinds(reply: Reply) -> list[str]:
+    return [line.kind for line in reply.lines]
+
+
+def test_the_keys_are_told_once_on_the_phone_and_never_on_a_page(call: Call) -> None:
+    call.create()
+    call.apply(CallJoined(at=call.at, channel="web", epoch=1))
+    assert "keys" not in kinds(call.interview.opening(call.at))
+    on_the_phone(call, 2)
+    opening = call.interview.opening(call.at)
+    assert kinds(opening)[-2:] == ["keys", "question"]
+    call.say(opening)
+    on_the_phone(call, 3)
+    assert kinds(call.interview.opening(call.at)) == ["welcome_back", "repeat"]
+
+
+def test_whoever_goes_on_by_phone_hears_of_the_keys_before_the_question(call: Call) -> None:
+    call.begin()
+    on_the_phone(call, 2)
+    assert kinds(call.interview.opening(call.at)) == ["welcome_back", "keys", "repeat"]
+    call.hears("I was just about to")
+    assert kinds(call.interview.opening(call.at)) == ["keys", "welcome_back"]
+
+
+def test_an_address_is_spelled_on_the_phone_only(make_call: Callable[..., Call]) -> None:
+    def told(channel: Literal["web", "phone"]) -> str:
+        call = make_call(escalation_contact="hr@example.com")
+        call.create()
+        call.apply(CallJoined(at=call.at, channel=channel, epoch=1))
+        call.say(call.interview.opening(call.at))
+        call.apply(RequestMade(at=call.at, request="person"))
+        reply = call.interview.reply(AnswerCandidate(faq_id="want_a_person"), call.at)
+        return reply.lines[0].text
+
+    assert "hr@example.com" in told("web")
+    assert "h r, at, example, dot, com" in told("phone")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from agent.events import CallJoined, InterviewEnded
 from server.api.ports import Answer, BadOffer, Busy, NotConsented, NotLive, Over
 from server.bus import Bus
+from server.phone.bridge import GatewayState
 from server.store import Store
 
 KEY = "an operator's key for tests"
@@ -40,6 +41,8 @@ class FakeHost:
         self.epochs: dict[str, int] = {}
         self.said: list[tuple[str, str]] = []
         self.dropped: list[str] = []
+
+    phone: GatewayState | None = None
 
     @property
     def live(self) -> int:

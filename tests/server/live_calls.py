@@ -31,7 +31,7 @@ from agent.session import TurnTaking
 from asr.recognition import Recogniser
 from server.api.ports import Answer
 from server.equipment import Equipment
-from server.host import CallHost, HostSettings
+from server.host import CallHost, Companion, HostSettings
 from server.media.client import CallClient
 from server.recordings import FolderRecordings
 from server.settings import Settings
@@ -87,6 +87,7 @@ async def exchange(
     hold_s: float = 120.0,
     store: Store | None = None,
     equipment: Callable[..., Equipment] = Equipment,
+    companion: Callable[[Store], Callable[[CallHost, Equipment], Companion]] | None = None,
 ) -> AsyncIterator[Exchange]:
     """`folder`: the store and the recordings; `rendered`: a data folder whose lines are kept."""
     settings = Settings(
@@ -104,6 +105,7 @@ async def exchange(
         lambda: equipment(settings, recogniser, model_client(settings), turn_taking=QUICK),
         HostSettings(max_interviews=places, quiet_s=QUIET_S, hold_s=hold_s),
         on_ended=ended.append,
+        companion=companion(store) if companion is not None else None,
     )
     host.start()
     try:

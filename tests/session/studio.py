@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from livekit.agents import AgentSession
@@ -226,12 +226,17 @@ class Studio:
 
     @asynccontextmanager
     async def talk(
-        self, plan: Plan, log: Log | None = None, *, written: bool = False
+        self,
+        plan: Plan,
+        log: Log | None = None,
+        *,
+        written: bool = False,
+        channel: Literal["web", "phone"] = "web",
     ) -> AsyncIterator[Talk]:
         """A leg of an interview, begun and left; give the log of another to rejoin it."""
         log = log or Log(self.past(plan))
         self._epoch += 1
-        leg = Leg("one", self._epoch, "text" if written else "web")
+        leg = Leg("one", self._epoch, "text" if written else channel)
         talk: Talk
 
         def over(call: Call, reason: LeaveReason | None) -> None:

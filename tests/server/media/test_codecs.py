@@ -1,15 +1,16 @@
-"""Opus by the library in PyAV's wheel, and the telephone's µ-law."""
+"""Opus by the library in PyAV's wheel, and the telephone's codecs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.media import g711, opus
+from server.media import g711, g722, opus
 from server.media.errors import BadPayload, CodecUnavailable
 
 
@@ -85,19 +86,80 @@ def test_a_wheel_without_the_library_is_named(tmp_path: Path) -> None:
 
 def test_every_mu_law_code_survives_a_round_trip() -> None:
     codes = bytes(c for c in range(256) if c != 0x7F)  # 0x7F is a second zero
-    assert g711.encode(g711.decode(codes)) == codes
-    assert g711.decode(b"\xff\x7f\x80\x00").tolist() == [0, 0, 32124, -32124]
+    assert g711.MU_LAW.encode(g711.MU_LAW.decode(codes)) == codes
+    assert g711.MU_LAW.decode(b"\xff\x7f\x80\x00").tolist() == [0, 0, 32124, -32124]
 
 
 @given(st.integers(-32768, 32767))
 def test_mu_law_is_close_to_what_was_said(sample: int) -> None:
-    [heard] = g711.decode(g711.encode(np.array([sample], np.int16)))
+    [heard] = g711.MU_LAW.decode(g711.MU_LAW.encode(np.array([sample], np.int16)))
     assert abs(int(heard) - sample) <= (abs(sample) + 132) / 32 + (abs(sample) > 32124) * 644
 
 
 def test_a_lost_telephone_frame_fades() -> None:
     decoder = g711.Decoder()
-    decoder.decode(g711.encode(voice(0.02, 8000)))
+    decoder.decode(g711.MU_LAW.encode(voice(0.02, 8000)))
     first, later = decoder.conceal(160), [decoder.conceal(160) for _ in range(6)][-1]
     assert len(first) == 160
     assert np.abs(first).max() > 10 * np.abs(later).max()
+
+
+@pytest.mark.parametrize(("law", "name"), [(g711.MU_LAW, "pcm_mulaw"), (g711.A_LAW, "pcm_alaw")])
+def test_both_laws_expand_as_another_implementation_does(law: g711.Law, name: str) -> None:
+    codec = av.CodecContext.create(name, "r")
+    codec.sample_rate, codec.layout = 8000, "mono"
+    [frame] = codec.decode(av.Packet(bytes(range(256))))
+    assert law.decode(bytes(range(256))).tolist() == frame.to_ndarray().reshape(-1).tolist()
+
+
+def test_every_a_law_code_survives_a_round_trip() -> None:
+    codes = bytes(range(256))
+    assert g711.A_LAW.encode(g711.A_LAW.decode(codes)) == codes
+    assert g711.A_LAW.decode(b"\xd5\x55\xaa\x2a").tolist() == [8, -8, 32256, -32256]
+
+
+@given(st.integers(-32768, 32767))
+def test_a_law_is_close_to_what_was_said(sample: int) -> None:
+    [heard] = g711.A_LAW.decode(g711.A_LAW.encode(np.array([sample], np.int16)))
+    assert abs(int(heard) - sample) <= max(abs(sample) / 32, 8) + (abs(sample) > 32256) * 8
+
+
+def g722_packets(sound: np.ndarray) -> list[bytes]:
+    encoder = g722.Encoder()
+    return [encoder.encode(frame) for frame in np.split(sound, len(sound) // g722.FRAME)]
+
+
+def test_g722_is_16_khz_of_sound_at_8_khz_of_clock() -> None:
+    decoder, said = g722.Decoder(), voice(1.0, 16000)
+    sent = g722_packets(said)
+    assert {len(packet) for packet in sent} == {160}
+    assert {decoder.samples(packet) for packet in sent} == {160}
+    heard = np.concatenate([decoder.decode(packet) for packet in sent])
+    assert len(heard) == 16000
+    assert likeness(heard[g722.DELAY :], said[: -g722.DELAY]) > 0.99
+
+
+def test_a_lost_wideband_frame_fades_and_the_next_one_is_heard() -> None:
+    decoder = g722.Decoder()
+    first, _, *rest = g722_packets(voice(0.5, 16000))
+    decoder.decode(first)
+    assert len(decoder.conceal(320)) == 320
+    heard = np.concatenate([decoder.decode(packet) for packet in rest])
+    said = voice(0.5, 16000)[640:]
+    assert likeness(heard[1600 + g722.DELAY :], said[1600 : -g722.DELAY]) > 0.95
+
+
+@given(st.binary(max_size=300))
+def test_g722_decodes_any_bytes_but_none(payload: bytes) -> None:
+    decoder = g722.Decoder()
+    if payload:
+        assert len(decoder.decode(payload)) == 2 * decoder.samples(payload)
+    else:
+        with pytest.raises(BadPayload):
+            decoder.decode(payload)
+    assert len(decoder.decode(b"\0" * 160)) == 320
+
+
+def test_g722_is_encoded_by_whole_frames() -> None:
+    with pytest.raises(ValueError, match="320 samples at a time"):
+        g722.Encoder().encode(np.zeros(160, np.int16))

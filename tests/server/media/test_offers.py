@@ -7,11 +7,15 @@ import contextlib
 import random
 
 import pytest
+from aiortc.codecs import CODECS
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.media.errors import BadOffer, MediaError
-from server.media.peer import MAX_OFFER, Peer, check_offer
+from server.media.codecs import PHONE_CODECS
+from server.media.errors import BadOffer, MediaError, NoCodec
+from server.media.offers import MAX_OFFER, check_offer
+from server.media.peer import Peer
 
 # What Chromium sends for a microphone and a data channel, shortened.
 FINGERPRINT = "49:66:12:17:0D:1C:91:AE:57:4C:C6:36:DD:D5:97:D2:" * 2
@@ -145,8 +149,58 @@ async def test_of_several_codecs_the_answer_names_the_best() -> None:
 @media
 async def test_nothing_in_common_is_named() -> None:
     offer = OFFER.replace("opus/48000", "speex/16000")
-    with pytest.raises(BadOffer, match="cannot be used"):
+    with pytest.raises(NoCodec, match="in common: the other side has speex, red, G722"):
         await answered(offer)
+
+
+@media
+async def test_audio_that_is_not_wanted_is_named() -> None:
+    with pytest.raises(NoCodec, match="wants no audio"):
+        await answered(OFFER.replace("m=audio 9", "m=audio 0"))
+
+
+@media
+@pytest.mark.parametrize(
+    ("codec", "kind"), [("opus", "111"), ("G722", "9"), ("PCMU", "0"), ("PCMA", "8")]
+)
+async def test_each_of_the_phones_codecs_can_be_answered(codec: str, kind: str) -> None:
+    offer = OFFER
+    for other in {"opus", "G722", "PCMU", "PCMA"} - {codec}:
+        offer = offer.replace(f" {other}/", " other/")
+    answer = await answered(offer, codecs=PHONE_CODECS, events=True)
+    [audio] = [line for line in answer.splitlines() if line.startswith("m=audio")]
+    digits = "110" if codec == "opus" else "126"
+    assert audio.split()[3:] == [kind, digits]
+    rate = 48000 if codec == "opus" else 8000
+    assert f"a=rtpmap:{digits} telephone-event/{rate}" in answer
+    assert f"a=fmtp:{digits} 0-15" in answer
+    assert " CN/" not in answer
+
+
+@media
+async def test_digits_are_answered_only_where_they_are_offered() -> None:
+    offer = "\r\n".join(line for line in OFFER.splitlines() if "telephone-event" not in line)
+    answer = await answered(offer, codecs=PHONE_CODECS, events=True)
+    assert "telephone-event" not in answer
+
+
+@media
+async def test_a_browser_never_gets_what_is_the_phones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in aiortc's global table, and whatever a phone was answered before."""
+    phones = [
+        RTCRtpCodecParameters("audio/telephone-event", 8000, channels=1, payloadType=101),
+        RTCRtpCodecParameters("audio/telephone-event", 48000, channels=1, payloadType=102),
+        RTCRtpCodecParameters("audio/CN", 8000, channels=1, payloadType=13),
+    ]
+    before = list(CODECS["audio"])
+    assert "telephone-event" in await answered(OFFER, codecs=PHONE_CODECS, events=True)
+    assert CODECS["audio"] == before
+    monkeypatch.setitem(CODECS, "audio", [*before, *phones])
+    for codecs, kinds in ((("opus",), "111"), (("opus", "PCMU"), "111"), (("PCMU",), "0")):
+        answer = await answered(OFFER, codecs=codecs)
+        [audio] = [line for line in answer.splitlines() if line.startswith("m=audio")]
+        assert audio.split()[3:] == [kinds]
+        assert not any(name in answer for name in ("telephone-event", "CN/", "PCMA", "G722"))
 
 
 @media

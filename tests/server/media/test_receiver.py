@@ -10,7 +10,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtcconfiguration import RTCConfiguration
 
-from server.media import g711, opus
+from server.media import g711, g722, opus
 from server.media.errors import HookMissing
 from server.media.receiver import EarReceiver, install
 
@@ -114,14 +114,30 @@ async def test_rubbish_and_failing_listeners_do_not_reach_aiortc() -> None:
     assert receiver.hearing.seconds_heard == pytest.approx(0.06)
 
 
-async def test_the_telephone_is_heard_too() -> None:
+@pytest.mark.parametrize(("codec", "law"), [("PCMU", g711.MU_LAW), ("PCMA", g711.A_LAW)])
+async def test_the_telephone_is_heard_too(codec: str, law: g711.Law) -> None:
     ears = Ears()
-    receiver = EarReceiver("PCMU", ears)
+    receiver = EarReceiver(codec, ears)
     sound = (np.sin(np.arange(1600) / 5) * 8000).astype(np.int16)
     for n in range(10):
-        receiver.add(Packet(n, n * 160, g711.encode(sound[n * 160 : n * 160 + 160])))
+        receiver.add(Packet(n, n * 160, law.encode(sound[n * 160 : n * 160 + 160])))
     receiver.close()
     assert np.abs(np.concatenate(ears.sound).astype(int) - sound).max() < 500
+
+
+async def test_wideband_sound_is_twice_as_long_as_its_clock_says() -> None:
+    ears, encoder = Ears(), g722.Encoder()
+    receiver = EarReceiver("G722", ears)
+    sound = (np.sin(np.arange(3200) / 5) * 8000).astype(np.int16)
+    sent = [Packet(n, n * 160, encoder.encode(f)) for n, f in enumerate(np.split(sound, 10))]
+    for packet in sent[:4] + sent[5:]:
+        receiver.add(packet)
+    receiver.close()
+    assert ears.samples == 3200
+    hearing = receiver.hearing
+    assert hearing.seconds_heard == pytest.approx(0.18)
+    assert hearing.seconds_concealed == pytest.approx(0.02)
+    assert hearing.frames_concealed == 1
 
 
 async def test_sound_has_the_time_at_which_it_was_sent() -> None:

@@ -1,0 +1,431 @@
+"""One telephone call from its first word to its last: reception, interview, hold, goodbye.
+
+The interview is a leg like any other, held over this line's peer: while the caller is on hold, or
+nothing comes from them, the leg is over and the interview paused; when they are back a new leg goes
+on at the same question. Everything here runs on the call loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+from typing import Literal, Protocol
+
+from agent.plan import Plan
+from server.api.ports import Busy, NotConsented, Over
+from server.call import Call, LeaveReason, OnLeft
+from server.equipment import Equipment
+from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
+from server.media.errors import MediaError
+from server.media.peer import Peer
+from server.phone import reception as desk
+from server.phone import words
+from server.phone.bridge import (
+    Answered,
+    BridgeCall,
+    DigitPressed,
+    GatewayLost,
+    HungUp,
+    MediaUp,
+    Progress,
+    Updating,
+)
+from server.phone.digits import Keypad
+from server.phone.reception import Action, Input, Reception
+from server.phone.records import CallRecords, Invited
+from server.phone.sdp import repair, update_answer, update_offer
+from server.phone.sound import PhoneSound
+from server.phone.talk import Ears, Mouth
+from tts.voices import Language
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.1
+AWAY_S = 120.0
+"""On hold or without a packet for so long, the call ends; the interview can be called again."""
+LINES_S = 60.0
+"""The longest that the lines before an interview may take."""
+GOODBYE_S = 20.0
+"""The longest that last words may take."""
+RING_S = 45.0
+"""So long we let it ring."""
+UP_S = 15.0
+"""So long the media's way may take to open."""
+_LAST_WORDS: dict[LeaveReason, str] = {"replaced": "replaced", "server_stopped": "stopped"}
+
+
+class Host(Protocol):
+    """What a line needs of `server.host.CallHost`."""
+
+    async def join_line(self, interview_id: str, peer: Peer, on_left: OnLeft) -> Call: ...
+
+
+class Line:
+    """Made for a call whose media are being connected; `run` once, until it is over."""
+
+    def __init__(
+        self,
+        call: BridgeCall,
+        peer: Peer,
+        reception: Reception,
+        records: CallRecords,
+        host: Host,
+        equipment: Equipment,
+        *,
+        language: Language,
+        expected: Invited | None = None,
+    ) -> None:
+        """`expected`: whose number it is, or whom we called."""
+        self.joined = False
+        """Whether an interview was reached."""
+        self.why = ""
+        """How the reception ended, if it did not lead to an interview."""
+        self._call, self._peer = call, peer
+        self._reception, self._records = reception, records
+        self._host, self._equipment = host, equipment
+        self._language: Language = language
+        self._plan: Plan | None = None
+        self._expected = expected
+        self._interview_id = self._local_sdp = ""
+        self._keypad = Keypad()
+        sound = PhoneSound()
+        peer.through(sound.filter)
+        peer.track.on_frame = sound.played
+        self._mouth: Mouth | None = None
+        self._ears: Ears | None = None
+        self._leg: Call | None = None
+        self._held = self._quiet = self._media_up = self._accepted = False
+        self._answered = asyncio.Event()
+        if call.direction == "in":
+            self._answered.set()
+        self._inbox: asyncio.Queue[Input] = asyncio.Queue()
+        self._left: asyncio.Queue[LeaveReason | None] = asyncio.Queue()
+        self._over = asyncio.Event()
+        self._here = asyncio.Event()
+        """Neither on hold nor silent; also set when the call is over."""
+        self._here.set()
+        self._ended = HungUp(0, "")
+        self._loop = asyncio.get_running_loop()
+        self._to_say: deque[str] = deque()
+        self._speaking: asyncio.Task[None] | None = None
+
+    # --- the call's life --------------------------------------------------------------------------
+    async def run(self) -> HungUp:
+        """Hold the call to its end; returns how it ended. Never raises."""
+        reading = asyncio.create_task(self._read(), name="phone-events")
+        try:
+            await self._hold_call()
+        except Exception:
+            # The line's outermost edge: the caller must not be left in silence.
+            logger.exception("a telephone call failed")
+            await self._goodbye("failed")
+        finally:
+            await self._close()
+            with suppress(GatewayLost):
+                await self._call.hang_up()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(UP_S):
+                    await self._over.wait()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        return self._ended
+
+    async def stop(self) -> None:
+        """The server stops: last words, then the end."""
+        if self._leg is None and not self._over.is_set():
+            await self._goodbye("stopped")
+            self._over.set()
+
+    async def _hold_call(self) -> None:
+        self._peer.on_digit(lambda digit, at: self._pressed(digit, at, "rfc4733"))
+        self._peer.on_quiet(lambda: self._note_quiet(True))
+        self._peer.on_back(lambda: self._note_quiet(False))
+        self._peer.on_closed(self._over.set)
+        if not await self._taken():
+            return
+        self._listen()
+        if await self._receive():
+            await self._hold_interview()
+
+    async def _taken(self) -> bool:
+        """Whether somebody, or something, took the call."""
+        over = asyncio.create_task(self._over.wait())
+        answered = asyncio.create_task(self._answered.wait())
+        await asyncio.wait([over, answered], timeout=RING_S, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        answered.cancel()
+        return self._answered.is_set() and not self._over.is_set()
+
+    async def _read(self) -> None:
+        """What the gateway tells."""
+        async for event in self._call.events():
+            match event:
+                case MediaUp():
+                    self._media_up = True
+                    self._connected()
+                case Progress(sdp):
+                    await self._accept(sdp)
+                case Answered(sdp):
+                    await self._accept(sdp)
+                    self._answered.set()
+                    self._connected()
+                case DigitPressed(digit, method):
+                    self._pressed(digit, self._loop.time(), method)
+                case Updating(sdp, held):
+                    await self._update(sdp, held)
+                case HungUp():
+                    self._ended = event
+                    self._over.set()
+        self._over.set()
+        self._here.set()
+
+    async def _accept(self, sdp: str | None) -> None:
+        """The other side's answer to our offer; it comes once."""
+        if sdp is None or self._accepted:
+            return
+        self._accepted = True
+        try:
+            await self._peer.accept(repair(sdp))
+        except MediaError as error:
+            logger.warning("a telephone call cannot be heard: %s", error)
+            self._over.set()
+
+    def _connected(self) -> None:
+        if self._media_up and self._answered.is_set():
+            self._inbox.put_nowait(desk.Connected())
+
+    async def _update(self, sdp: str | None, held: bool) -> None:
+        self._held = held
+        self._peer.hold(held)
+        try:
+            ours, codec = self._local_sdp or self._peer.local_sdp, self._peer.codec
+            self._local_sdp = (
+                update_offer(ours, codec) if sdp is None else update_answer(ours, sdp, codec)
+            )
+            await self._call.update(self._local_sdp)
+        except Exception:  # the gateway's text, or the gateway: the call may still go on
+            logger.exception("a change of a telephone call could not be answered")
+        self._mind_absence()
+
+    def _pressed(self, digit: str, at: float, method: Literal["rfc4733", "info"]) -> None:
+        key = self._keypad.press(digit, at, method)
+        if key is None:
+            return
+        if self._leg is not None and self._leg.live:
+            task = asyncio.create_task(self._leg.pressed(key), name="phone-key")
+            task.add_done_callback(_log_failure)
+        else:
+            self._inbox.put_nowait(desk.Pressed(key))
+
+    # --- before the interview ---------------------------------------------------------------------
+    async def _receive(self) -> bool:
+        """Whether the caller goes on to an interview."""
+        while not self._over.is_set():
+            try:
+                async with asyncio.timeout(TICK_S):
+                    what = await self._inbox.get()
+            except TimeoutError:
+                what = desk.Tick()
+            for action in self._reception.on(what, self._loop.time()):
+                done = await self._do(action)
+                if done is not None:
+                    return done
+        return False
+
+    async def _do(self, action: Action) -> bool | None:
+        """True: join; False: it is over; None: go on."""
+        match action:
+            case desk.Stop():
+                self._be_silent()
+            case desk.Say(name):
+                self._say(name)
+            case desk.FindPin(pin):
+                self._inbox.put_nowait(await self._find(pin))
+            case desk.Consent(interview, recording, method):
+                await self._records.consent(
+                    self._interview_id, interview=interview, recording=recording, method=method
+                )
+            case desk.WantsPerson():
+                await self._records.wants_person(self._interview_id)
+            case desk.Join():
+                await self._all_said()
+                return True
+            case desk.HangUp(why):
+                self.why = why
+                await self._all_said()
+                return False
+        return None
+
+    async def _find(self, pin: str) -> Input:
+        try:
+            if not pin and self._expected is not None:
+                found = self._expected
+            else:
+                found = await self._records.by_pin(pin, self._call.caller.number)
+            if self._expected is not None and found.interview_id != self._expected.interview_id:
+                return desk.NotFound("unknown")
+        except InviteError as error:
+            return desk.NotFound(_why(error))
+        if found.over:
+            return desk.NotFound("over")
+        self._interview_id, self._plan = found.interview_id, found.plan
+        if found.plan.language != self._language:
+            self._language = found.plan.language
+            self._listen()
+        return desk.Found(found.interview_id, found.consented)
+
+    def _listen(self) -> None:
+        """Speak and hear in the language as it is now known."""
+        self._deafen()
+        voice = self._equipment.reception_voice(self._language, words.ready(self._language))
+        self._mouth = Mouth(self._peer, voice)
+        self._ears = Ears(
+            self._equipment.recogniser,
+            self._language,
+            lambda text: self._inbox.put_nowait(desk.Heard(text)),
+        )
+        self._peer.on_heard(self._ears.hear)
+
+    def _say(self, name: str) -> None:
+        """Behind what is being said already."""
+        self._to_say.append(words.line(name, self._language, self._plan))
+        if self._speaking is None or self._speaking.done():
+            self._speaking = asyncio.create_task(self._speak(), name="phone-words")
+
+    async def _speak(self) -> None:
+        while self._to_say and self._mouth is not None:
+            await self._mouth.say(self._to_say.popleft())
+        if self._ears is not None:
+            self._ears.quiet()
+        self._inbox.put_nowait(desk.Said())
+
+    def _be_silent(self) -> None:
+        self._to_say.clear()
+        if self._speaking is not None:
+            self._speaking.cancel()
+            self._speaking = None
+        if self._mouth is not None:
+            self._mouth.stop()
+
+    async def _all_said(self) -> None:
+        if self._speaking is None:
+            return
+        over = asyncio.create_task(self._over.wait())
+        await asyncio.wait(
+            [over, self._speaking], timeout=LINES_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        over.cancel()
+
+    # --- the interview ----------------------------------------------------------------------------
+    async def _hold_interview(self) -> None:
+        """Legs, until the interview or the call is over."""
+        while not self._over.is_set():
+            await self._present()
+            if self._over.is_set():
+                return
+            refused = await self._join()
+            if refused:
+                await self._goodbye(refused)
+                return
+            reason = await self._leg_over()
+            if reason is None:
+                return  # the closing words were said in the interview
+            if reason in _LAST_WORDS:
+                await self._goodbye(_LAST_WORDS[reason])
+                return
+
+    async def _join(self) -> str:
+        """Empty if the interview goes on; else the line that says why not."""
+        self._deafen()
+        try:
+            self._leg = await self._host.join_line(
+                self._interview_id, self._peer, self._left.put_nowait
+            )
+        except Busy:
+            return "full"
+        except Over:
+            return "over"
+        except (NotConsented, TimeoutError):
+            return "failed"
+        self.joined = True
+        self._mind_absence()
+        return ""
+
+    async def _leg_over(self) -> LeaveReason | None:
+        """Why the leg has ended; when the caller hangs up, it ends for that."""
+        left = asyncio.create_task(self._left.get())
+        over = asyncio.create_task(self._over.wait())
+        await asyncio.wait([left, over], return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if not left.done() and self._leg is not None:
+            self._leg.leave("hung_up" if self._ended.code else "dropped")
+        reason = await left
+        self._leg = None
+        return reason
+
+    def _note_quiet(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._mind_absence()
+
+    def _mind_absence(self) -> None:
+        """On hold, or gone: the interview waits. (Quiet ends the leg by itself.)"""
+        if (self._held or self._quiet) and not self._over.is_set():
+            self._here.clear()
+        else:
+            self._here.set()
+        if self._held and self._leg is not None:
+            self._leg.leave("dropped")
+
+    async def _present(self) -> None:
+        """Until somebody is there to talk to; the call ends if nobody comes back."""
+        try:
+            async with asyncio.timeout(AWAY_S):
+                await self._here.wait()
+        except TimeoutError:
+            self._over.set()
+
+    # --- the end ----------------------------------------------------------------------------------
+    async def _goodbye(self, name: str) -> None:
+        """Last words, where they can be heard."""
+        if self._over.is_set() or self._held:
+            return
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                self._be_silent()
+                self._listen()
+                self._say(name)
+                await self._all_said()
+        except Exception:  # there is nothing left to say it with
+            logger.exception("no last words for a caller")
+
+    def _deafen(self) -> None:
+        self._peer.on_heard(None)
+        if self._ears is not None:
+            self._ears.close()
+            self._ears = None
+        if self._mouth is not None:
+            self._mouth.close()
+            self._mouth = None
+
+    async def _close(self) -> None:
+        self._be_silent()
+        self._deafen()
+        await self._peer.close()
+
+
+def _why(error: InviteError) -> desk.Why:
+    match error:
+        case TooManyGuesses():
+            return "limited"
+        case ExpiredInvite():
+            return "expired"
+        case RevokedInvite():
+            return "revoked"
+    return "unknown"
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a key could not be obeyed", exc_info=error)

@@ -1,0 +1,85 @@
+"""What the telephone reads from and writes to the store: invitations, consents, calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.events import Event, Incident
+from agent.plan import Plan
+from server import consents
+from server.phone.pins import Pins
+from server.store import InterviewRecord, Store
+
+
+@dataclass(frozen=True)
+class Invited:
+    """Somebody's interview, as far as a caller's reception needs it."""
+
+    interview_id: str
+    plan: Plan
+    consented: bool
+    over: bool
+
+
+class CallRecords:
+    def __init__(self, store: Store, pins: Pins, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._pins = pins
+        self._clock = clock
+
+    async def by_pin(self, pin: str, number: str) -> Invited:
+        """Raises an `InviteError`."""
+        return await self.invited((await self._pins.find(pin, number)).interview_id)
+
+    async def by_number(self, *numbers: str) -> Invited | None:
+        """The interview that the first of these stands for which stands for any."""
+        for number in numbers:
+            if (interview_id := await self._pins.selected(number)) is not None:
+                found = await self.invited(interview_id)
+                return None if found.over else found
+        return None
+
+    async def invited(self, interview_id: str) -> Invited:
+        """Raises `UnknownInterview`."""
+        record, plan, events = await self._all(interview_id)
+        told = consents.last_consent(events)
+        over = record.status in ("ended", "erased")
+        return Invited(interview_id, plan, told is not None and told.interview, over)
+
+    async def consent(
+        self,
+        interview_id: str,
+        *,
+        interview: bool,
+        recording: bool,
+        method: Literal["key", "spoken"],
+    ) -> None:
+        """What was answered to the two questions, with the disclosure before them."""
+        record, plan, events = await self._all(interview_id)
+        await consents.record_consent(
+            self._store,
+            record,
+            plan,
+            events,
+            interview=interview,
+            recording=recording,
+            version=plan.policy.consent.version,
+            at=self._clock(),
+            method=method,
+        )
+
+    async def wants_person(self, interview_id: str) -> None:
+        record, plan, _ = await self._all(interview_id)
+        await consents.decline_ai(self._store, record, plan, self._clock(), told="spoken")
+
+    async def incident(self, interview_id: str, kind: str, detail: str = "") -> None:
+        """Something about a call that the report's reader should know."""
+        made = Incident(at=self._clock(), kind=kind, detail=detail)
+        await self._store.append(interview_id, None, [made])
+
+    async def _all(self, interview_id: str) -> tuple[InterviewRecord, Plan, list[Event]]:
+        record = await self._store.interview(interview_id)
+        events = [stored.event for stored in await self._store.events(interview_id)]
+        return record, await self._store.plan(record.plan_hash), events

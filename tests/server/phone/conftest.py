@@ -1,0 +1,32 @@
+"""The telephone network of the tests marked `phone`; see `ground.py`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from ground import Ground, why_not
+from registrar import EXTENSIONS, NUMBERS, Registrar
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    """The test itself runs in the network, and so does all it starts."""
+    if reason := why_not():
+        pytest.skip(f"no telephone network here: {reason}")
+    with Ground(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def pbx(ground: Ground) -> AsyncIterator[Registrar]:
+    """A registrar with the extensions above; each call needs a password."""
+    if reason := why_not("kamailio"):
+        pytest.skip(f"no registrar here: {reason}")
+    registrar = Registrar(ground, EXTENSIONS, NUMBERS)
+    await registrar.start()
+    try:
+        yield registrar
+    finally:
+        registrar.stop()

@@ -1,0 +1,325 @@
+"""The bridge, with a Janus by script: calls, losses, and what hostile packets do to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from calls_in import Desk
+from fake_janus import MASTER, FakeJanus
+from ground import until
+
+from server.phone.accounts import Account
+from server.phone.bridge import (
+    GATEWAY_LOST,
+    Answered,
+    BridgeCall,
+    DialRefused,
+    DigitPressed,
+    GatewayLost,
+    HungUp,
+    MediaUp,
+    Progress,
+    Ringing,
+    Updating,
+)
+from server.phone.janus.bridge import JanusBridge
+from server.phone.janus.doors import SipDoors
+from server.phone.janus.lines import SPARE
+
+ACCOUNT = Account("main", "viva", "192.0.2.5", password="hush-hush")
+LINES = 2
+
+
+class NoDoors(SipDoors):
+    """The other end of the socket is the test itself."""
+
+    async def before(self) -> None:
+        pass
+
+    async def after(self, account: str, addresses: object) -> None:
+        pass
+
+
+@pytest.fixture
+def janus(tmp_path: Path) -> FakeJanus:
+    return FakeJanus(tmp_path)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+async def bridge(janus: FakeJanus, desk: Desk) -> AsyncIterator[JanusBridge]:
+    made = JanusBridge([ACCOUNT], janus, lines=LINES, doors=NoDoors())
+    made.on_call(desk)
+    await made.start()
+    await ready(made, janus)
+    yield made
+    await made.stop()
+
+
+async def ready(made: JanusBridge, janus: FakeJanus) -> None:
+    await until(lambda: len(janus.handles) == 1 + LINES + SPARE and made.free_lines == LINES)
+    assert made.accounts["main"].state == "registered"
+
+
+async def rings(janus: FakeJanus, desk: Desk, nth: int = 0) -> BridgeCall:
+    before = len(desk.calls)
+    janus.rings(janus.handles[nth])
+    await until(lambda: len(desk.calls) > before)
+    return desk.calls[before]
+
+
+async def told(desk: Desk, *events: object, nth: int = 0) -> None:
+    await until(lambda: desk.events[nth][-len(events) :] == list(events), 10, str(desk.events))
+
+
+async def test_it_registers_with_addresses_and_adds_helpers(
+    bridge: JanusBridge, janus: FakeJanus
+) -> None:
+    first, *others = janus.bodies("register")
+    assert first["proxy"] == "sip:192.0.2.5:5060" and first["secret"] == "hush-hush"
+    assert [one["master_id"] for one in others] == [MASTER] * (LINES + SPARE)
+    assert bridge.state.state == "up" and bridge.state.version == "1.1.2"
+
+
+async def test_a_call_goes_from_ringing_to_its_end(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    call = await rings(janus, desk)
+    assert (call.caller.user, call.offer, call.id) == ("anna", "v=0\r\n", "in-1")
+    assert bridge.free_lines == LINES - 1
+    await call.answer("v=0 answer")
+    asked = janus.asked[-1]
+    assert asked["jsep"] == {"type": "answer", "sdp": "v=0 answer", "trickle": False}
+    assert asked["body"]["autoaccept_reinvites"] is False
+    janus.says({"janus": "webrtcup", "sender": janus.handles[0]})
+    info = {"event": "info", "type": "application/dtmf-relay", "content": "Signal=7\r\n"}
+    janus.event(janus.handles[0], info)
+    held = {"type": "offer", "sdp": "m=audio 9 RTP/AVP 0\r\na=sendonly\r\n"}
+    janus.event(janus.handles[0], {"event": "updatingcall"}, held)
+    await told(desk, MediaUp(), DigitPressed("7"), Updating(held["sdp"], held=True))
+    await call.update("v=0 held")
+    assert janus.asked[-1]["jsep"]["update"] is True
+    await call.hang_up()
+    assert janus.bodies("hangup")
+    await told(desk, HungUp(200, "SIP BYE"))
+    asked_before = len(janus.asked)
+    await call.hang_up()
+    await call.decline(486)
+    assert len(janus.asked) == asked_before  # it is over
+    await until(lambda: bridge.free_lines == LINES)
+
+
+async def test_a_call_that_ends_without_a_word_ends_all_the_same(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.phone.janus.call.GOODBYE_S", 0.05)
+    janus.says_goodbye = False
+    call = await rings(janus, desk)
+    await call.hang_up()  # while it rings: declined
+    assert janus.bodies("decline") == [{"request": "decline", "code": 603}]
+    await told(desk, HungUp(603, "declined"))
+
+
+async def test_an_offerless_call_is_answered_with_our_offer(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    janus.rings(janus.handles[0], sdp=None)
+    await until(lambda: desk.calls)
+    assert desk.calls[0].offer is None
+    await desk.calls[0].answer("v=0 ours")
+    assert janus.asked[-1]["jsep"]["type"] == "offer"
+
+
+async def test_a_caller_without_the_encryption_we_demand_is_refused(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    janus.answers["accept"] = lambda body: {"error_code": 452, "error": "SDES-SRTP required"}
+    call = await rings(janus, desk)
+    await call.answer("v=0")
+    assert janus.bodies("decline") == [{"request": "decline", "code": 488}]
+
+
+async def test_one_call_too_many_is_told_busy(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    await rings(janus, desk, 0)
+    await rings(janus, desk, 1)
+    janus.rings(janus.handles[2])
+    await until(lambda: janus.bodies("decline"))
+    assert janus.bodies("decline") == [{"request": "decline", "code": 486}]
+    assert len(desk.calls) == 2 and bridge.state.missed == 1 and bridge.free_lines == 0
+
+
+async def test_what_takes_calls_may_fail(bridge: JanusBridge, janus: FakeJanus) -> None:
+    def fails(call: BridgeCall) -> None:
+        raise RuntimeError("no desk today")
+
+    bridge.on_call(fails)
+    janus.rings(janus.handles[0])
+    await until(lambda: janus.bodies("decline"))
+    assert janus.bodies("decline") == [{"request": "decline", "code": 603}]
+    assert bridge.state.state == "up"
+
+
+@pytest.mark.parametrize("how", ["dies", "hangs up", "session timeout"])
+async def test_a_lost_gateway_ends_every_call_and_is_brought_back(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk, how: str
+) -> None:
+    call = await rings(janus, desk)
+    match how:
+        case "dies":
+            janus.die()
+        case "hangs up":
+            janus.hang_up()
+        case _:
+            janus.says({"janus": "timeout", "session_id": 100})
+    await told(desk, HungUp(0, GATEWAY_LOST))
+    await call.answer("v=0")  # of a call that is over: nothing is raised
+    await until(lambda: janus.ups == 2)
+    await ready(bridge, janus)
+    assert bridge.state.restarts == 1
+    await rings(janus, desk)
+
+
+async def test_while_the_gateway_is_down_nobody_can_dial(
+    bridge: JanusBridge, janus: FakeJanus
+) -> None:
+    janus.die()
+    await until(lambda: bridge.state.state == "down")
+    assert bridge.free_lines == 0 and bridge.accounts["main"].state == "off"
+    with pytest.raises(GatewayLost):
+        await bridge.dial("main", "+442079460123", "v=0")
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"{",
+        b"[]",
+        b"7",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"janus":"event"}',
+        b'{"janus":"event","sender":{}}',
+        b'{"janus":"event","sender":%d,"plugindata":7,"jsep":[]}',
+        b'{"janus":"event","sender":%d,"plugindata":{"data":{"result":"x"}}}',
+        b'{"janus":"event","sender":%d,"plugindata":{"data":{"result":{"event":{}}}}}',
+        b'{"janus":"event","sender":%d,"plugindata":{"data":{"error_code":"x"}}}',
+        b'{"janus":7,"sender":%d,"transaction":{}}',
+        b'"' + b"x" * 150_000 + b'"',
+    ],
+)
+async def test_garbage_is_survived(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk, packet: bytes
+) -> None:
+    janus.send(packet.replace(b"%d", str(janus.handles[0]).encode()))
+    call = await rings(janus, desk)
+    assert call.caller.user == "anna" and bridge.state.restarts == 0
+
+
+async def test_an_offer_that_is_too_long_is_refused(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    janus.rings(janus.handles[0], sdp="v=0\r\n" + "a=x\r\n" * 10_000)
+    await until(lambda: janus.bodies("decline"))
+    assert janus.bodies("decline") == [{"request": "decline", "code": 488}] and not desk.calls
+
+
+async def test_a_request_that_janus_would_drop_is_not_sent(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    call = await rings(janus, desk)
+    await call.answer("v=0\r\n" + "a=x\r\n" * 2_000)
+    assert not janus.bodies("accept") and janus.bodies("decline")
+
+
+async def test_a_flood_of_keys_loses_keys_but_not_the_end(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    call = await rings(janus, desk)
+    info = {"event": "info", "type": "application/dtmf", "content": "1"}
+    for n in range(3000):
+        janus.event(janus.handles[0], info)
+        if n % 50 == 0:
+            await asyncio.sleep(0)
+    janus.event(janus.handles[0], {"event": "hangup", "code": 200, "reason": ""})
+    await until(lambda: desk.events[0][-1:] == [HungUp(200, "")])
+    assert call.caller.user == "anna"
+
+
+async def test_a_call_out_has_a_line_of_its_own(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    call = await bridge.dial("main", "+442079460123", "v=0 ours")
+    seen = desk.listen(call)
+    handle = janus.handles[-1]
+    assert len(janus.handles) == 2 + LINES + SPARE and call.id == "out-1"
+    assert janus.bodies("call")[0]["uri"] == "sip:+442079460123@192.0.2.5"
+    janus.event(handle, {"event": "ringing"})
+    janus.event(handle, {"event": "progress"}, {"type": "answer", "sdp": "v=0 early"})
+    janus.event(handle, {"event": "accepted"})
+    janus.event(handle, {"event": "hangup", "code": 486, "reason": "Busy Here"})
+    busy = HungUp(486, "Busy Here")
+    await until(lambda: seen == [Ringing(), Progress("v=0 early"), Answered(None), busy])
+    await until(lambda: any(one["janus"] == "detach" for one in janus.asked))
+    assert bridge.free_lines == LINES
+
+
+@pytest.mark.parametrize("number", ["", "sip:x@y", "1 2", "+44;x=y", "a" * 66, "1\r\n2", "<1>"])
+async def test_what_is_no_number_is_not_dialled(
+    bridge: JanusBridge, janus: FakeJanus, number: str
+) -> None:
+    with pytest.raises(DialRefused):
+        await bridge.dial("main", number, "v=0")
+    assert not janus.bodies("call")
+
+
+async def test_a_call_out_that_janus_refuses_leaves_no_line_behind(
+    bridge: JanusBridge, janus: FakeJanus
+) -> None:
+    janus.answers["call"] = lambda body: {"error_code": 447, "error": "Wrong state"}
+    with pytest.raises(DialRefused, match="Wrong state"):
+        await bridge.dial("main", "101", "v=0")
+    await until(lambda: any(one["janus"] == "detach" for one in janus.asked))
+    assert bridge.free_lines == LINES and bridge.state.calls == 0
+
+
+async def test_stopping_ends_calls_and_unregisters(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    await rings(janus, desk)
+    await bridge.stop()
+    assert janus.bodies("decline") and isinstance(desk.events[0][-1], HungUp)
+    assert bridge.state.state == "stopped"
+
+
+async def test_a_registration_that_is_refused_is_shown(janus: FakeJanus) -> None:
+    def refuses(body: dict[str, object]) -> dict[str, object]:
+        janus.event(janus.handles[0], {"event": "registration_failed", "code": 904})
+        return {"event": "unused"}
+
+    janus.answers["register"] = refuses
+    made = JanusBridge([ACCOUNT], janus, lines=LINES, doors=NoDoors())
+    await made.start()
+    await until(lambda: made.accounts["main"].state == "failed")
+    assert "password" in made.accounts["main"].reason and made.free_lines <= LINES
+    await made.stop()
+
+
+async def test_a_master_that_is_taken_away_is_replaced(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    old = list(janus.handles)
+    call = await rings(janus, desk, 1)
+    for handle in old:  # Janus takes the helpers with their master
+        janus.says({"janus": "detached", "sender": handle})
+    await told(desk, HungUp(0, "the line was taken away"))
+    await until(lambda: len(janus.handles) == 2 * len(old) and bridge.free_lines == LINES)
+    assert call.direction == "in" and bridge.accounts["main"].state == "registered"

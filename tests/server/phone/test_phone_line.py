@@ -1,0 +1,348 @@
+"""One telephone call, with a gateway, a voice and a host that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import numpy as np
+import pytest
+from ground import until
+from livekit import rtc
+
+from agent.plan import Plan
+from server.api.ports import Busy, Over
+from server.call import LeaveReason, OnLeft
+from server.invites import UnknownInvite
+from server.phone import line as lines
+from server.phone import reception, words
+from server.phone.bridge import (
+    Answered,
+    CallEvent,
+    DigitPressed,
+    HungUp,
+    MediaUp,
+    Party,
+    Updating,
+)
+from server.phone.line import Line
+from server.phone.pins import LENGTH
+from server.phone.reception import Reception
+from server.phone.records import Invited
+
+PIN = "123456789"
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reception, "QUIET_S", 0.0)
+    monkeypatch.setattr(reception, "ANSWER_S", 0.05)
+    monkeypatch.setattr(lines, "TICK_S", 0.01)
+    monkeypatch.setattr(lines, "update_answer", lambda ours, offer, codec: f"answer to {offer}")
+
+
+class Gateway:
+    """A `BridgeCall`."""
+
+    id, account = "call", "main"
+    caller, callee = Party("+49301234567"), Party("viva")
+
+    def __init__(self, direction: Literal["in", "out"] = "in") -> None:
+        self.direction: Literal["in", "out"] = direction
+        self.offer = "offer"
+        self.updates: list[str] = []
+        self.hung_up = False
+        self.all: asyncio.Queue[CallEvent] = asyncio.Queue()
+
+    async def update(self, sdp: str) -> None:
+        self.updates.append(sdp)
+
+    async def hang_up(self) -> None:
+        if not self.hung_up:
+            self.hung_up = True
+            self.all.put_nowait(HungUp(200, "OK"))
+
+    async def events(self) -> AsyncIterator[CallEvent]:
+        while True:
+            event = await self.all.get()
+            yield event
+            if isinstance(event, HungUp):
+                return
+
+    def tells(self, *events: CallEvent) -> None:
+        for event in events:
+            self.all.put_nowait(event)
+
+    def presses(self, keys: str) -> None:
+        self.tells(*(DigitPressed(key) for key in keys))
+
+
+class Track:
+    """Plays faster than time."""
+
+    def __init__(self) -> None:
+        self.source: Callable[[float], Any] | None = None
+        self.on_frame = None
+        self._pull()
+
+    def once(self, name: str, call: object) -> None:
+        """Never ends by itself."""
+
+    def _pull(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.source is not None:
+            self.source(loop.time())
+        self._next = loop.call_later(0.001, self._pull)
+
+
+class Media:
+    """A `Peer`."""
+
+    local_sdp, codec = "ours", "pcmu"
+
+    def __init__(self) -> None:
+        self.track = Track()
+        self.held = self.closed = False
+        self.quiet: Callable[[], None] = lambda: None
+        self.back: Callable[[], None] = lambda: None
+
+    def through(self, filter: object) -> None: ...
+    def on_heard(self, listener: object) -> None: ...
+    def on_digit(self, callback: object) -> None: ...
+    def on_closed(self, callback: object) -> None: ...
+
+    def on_quiet(self, callback: Callable[[], None]) -> None:
+        self.quiet = callback
+
+    def on_back(self, callback: Callable[[], None]) -> None:
+        self.back = callback
+
+    def hold(self, held: bool) -> None:
+        self.held = held
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Leg:
+    """A `Call`."""
+
+    on_left: OnLeft
+    live: bool = True
+    keys: list[str] = field(default_factory=list)
+
+    async def pressed(self, key: str) -> None:
+        self.keys.append(key)
+
+    def leave(self, reason: LeaveReason) -> None:
+        self.ends(reason)
+
+    def ends(self, reason: LeaveReason | None) -> None:
+        if self.live:
+            self.live = False
+            self.on_left(reason)
+
+
+class Call:
+    """A line over fakes, and what it did."""
+
+    def __init__(self, plan: Plan, *, called: bool = False, consented: bool = False) -> None:
+        self.gateway, self.media = Gateway("out" if called else "in"), Media()
+        self.invited = Invited("ada", plan, consented, over=False)
+        self.said: list[str] = []
+        self.wrote: list[object] = []
+        self.legs: list[Leg] = []
+        self.refuses: Exception | None = None
+        self.pause_s = 0.0
+        self.line = Line(
+            self.gateway,
+            cast(Any, self.media),
+            Reception(pin_length=LENGTH, called=called),
+            cast(Any, self),
+            cast(Any, self),
+            cast(Any, self),
+            language="en",
+            expected=self.invited if called else None,
+        )
+        self.running = asyncio.create_task(self.line.run())
+        self.gateway.tells(MediaUp())
+
+    # The equipment's, the records' and the host's.
+    recogniser = property(lambda self: self)
+    model = "none"
+
+    async def recognise(self, *_: object, **__: object) -> object:
+        raise AssertionError("nobody speaks")
+
+    def reception_voice(self, language: str, ready: object) -> Call:
+        return self
+
+    async def speak(self, text: str, reply_id: str) -> AsyncIterator[rtc.AudioFrame]:
+        self.said.append(text)
+        yield rtc.AudioFrame(np.full(480, 99, np.int16).tobytes(), 24000, 1, 480)
+        await asyncio.sleep(self.pause_s)
+
+    async def by_pin(self, pin: str, number: str) -> Invited:
+        assert number == "+49301234567"
+        if pin != PIN:
+            raise UnknownInvite
+        return self.invited
+
+    async def consent(self, interview_id: str, **answer: object) -> None:
+        self.wrote.append(answer)
+
+    async def wants_person(self, interview_id: str) -> None:
+        self.wrote.append("person")
+
+    async def join_line(self, interview_id: str, peer: object, on_left: OnLeft) -> Leg:
+        if self.refuses:
+            raise self.refuses
+        self.legs.append(Leg(on_left))
+        return self.legs[-1]
+
+    # The test's.
+    def heard(self, name: str) -> bool:
+        return words.line(name, "en", self.invited.plan) in self.said
+
+    async def hears(self, name: str) -> None:
+        await until(lambda: self.heard(name), what=lambda: str(self.said))
+
+    async def joined(self, n: int = 1) -> Leg:
+        await until(lambda: len(self.legs) == n, what=lambda: str(self.said))
+        return self.legs[n - 1]
+
+    async def ends(self) -> HungUp:
+        async with asyncio.timeout(20):
+            return await self.running
+
+
+async def test_a_pin_and_two_keys_lead_to_the_interview_and_its_end_to_the_calls_end(
+    plan: Plan,
+) -> None:
+    ada = Call(plan)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    await ada.hears("consent_interview")
+    ada.gateway.presses("1")
+    await ada.hears("consent_recording")
+    ada.gateway.presses("2")
+    leg = await ada.joined()
+    assert ada.wrote == [{"interview": True, "recording": False, "method": "key"}]
+    ada.gateway.presses("*")
+    await until(lambda: leg.keys == ["*"])
+    leg.ends(None)
+    assert await ada.ends() == HungUp(200, "OK")
+    assert ada.media.closed and ada.line.joined
+
+
+async def test_a_key_stops_every_line_that_was_still_to_be_said(plan: Plan) -> None:
+    ada = Call(plan, called=True)
+    ada.gateway.tells(Answered(None))
+    await ada.hears("called")
+    ada.pause_s = 10.0
+    ada.gateway.presses("1")
+    await ada.hears("called_hello")
+    ada.gateway.presses("1")  # before the disclosure and the question were said
+    await ada.hears("consent_recording")
+    assert not ada.heard("consent_interview")
+    ada.gateway.tells(HungUp(200, "gone"))
+    await ada.ends()
+
+
+async def test_a_hold_pauses_the_interview_and_the_return_goes_on(plan: Plan) -> None:
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    first = await ada.joined()
+    ada.gateway.tells(Updating("held", held=True))
+    await until(lambda: not first.live)
+    assert ada.media.held and ada.gateway.updates == ["answer to held"]
+    await asyncio.sleep(0.05)
+    assert len(ada.legs) == 1, "nobody is there to talk to"
+    ada.gateway.tells(Updating("back", held=False))
+    second = await ada.joined(2)
+    assert not ada.media.held
+    second.ends(None)
+    await ada.ends()
+
+
+async def test_a_hold_without_an_end_ends_the_call(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "AWAY_S", 0.1)
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    await ada.joined()
+    ada.gateway.tells(Updating("held", held=True))
+    await ada.ends()
+    assert len(ada.legs) == 1
+
+
+async def test_whoever_goes_on_elsewhere_is_told_and_the_call_ends(plan: Plan) -> None:
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    (await ada.joined()).ends("replaced")
+    await ada.ends()
+    assert ada.heard("replaced")
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [(HungUp(200, "BYE"), "hung_up"), (HungUp(0, "gateway lost"), "dropped")],
+)
+async def test_a_caller_who_leaves_leaves_the_interview_as_it_is(
+    plan: Plan, event: HungUp, reason: str
+) -> None:
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    leg = await ada.joined()
+    reasons: list[LeaveReason | None] = []
+    told = leg.on_left
+    leg.on_left = lambda why: (reasons.append(why), told(why))[1]
+    ada.gateway.tells(event)
+    assert await ada.ends() == event
+    assert reasons == [reason]
+
+
+@pytest.mark.parametrize(("refusal", "said"), [(Busy(4), "full"), (Over("ada"), "over")])
+async def test_a_caller_who_cannot_join_hears_why(
+    plan: Plan, refusal: Exception, said: str
+) -> None:
+    ada = Call(plan, consented=True)
+    ada.refuses = refusal
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    await ada.ends()
+    assert ada.heard(said) and not ada.line.joined
+
+
+async def test_a_voicemail_hears_nothing_of_an_interview(plan: Plan) -> None:
+    machine = Call(plan, called=True)
+    machine.gateway.tells(Answered(None))
+    await machine.ends()
+    assert machine.line.why == "voicemail"
+    told = [words.line(name, "en") for name in ("called", "called_again", "callback")]
+    assert machine.said == told
+
+
+async def test_a_call_that_is_not_taken_is_given_up(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "RING_S", 0.05)
+    nobody = Call(plan, called=True)
+    await nobody.ends()
+    assert not nobody.said and nobody.gateway.hung_up
+
+
+async def test_the_servers_end_is_said(plan: Plan) -> None:
+    ada = Call(plan)
+    await ada.hears("welcome")
+    await ada.line.stop()
+    await ada.ends()
+    assert ada.heard("stopped")

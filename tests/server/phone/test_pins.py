@@ -1,0 +1,121 @@
+"""PINs: keyed, limited, and good as long as the links of their interview."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from agent.plan import Plan
+from server.invites import ExpiredInvite, RevokedInvite, TooManyGuesses, UnknownInvite
+from server.phone import pins
+from server.phone.pins import LENGTH, WRONG_BY_NUMBER, WRONG_IN_ALL, NumberTaken, Pins
+from server.settings import Settings
+from server.store import Store
+
+CALLER = "+49301234567"
+
+
+class Clock:
+    now = 1.8e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def found(store: Store, clock: Clock) -> Pins:
+    return Pins(store, b"key", clock=clock)
+
+
+async def interview(store: Store, plan: Plan) -> str:
+    return (await store.create_interview(plan)).interview_id
+
+
+async def test_a_pin_opens_its_interview_and_is_nowhere_in_the_database(
+    store: Store, plan: Plan, found: Pins, tmp_path: Path
+) -> None:
+    ada = await interview(store, plan)
+    pin = await found.issue(ada, 60)
+    assert len(pin) == LENGTH and pin.isdigit()
+    assert (await found.find(pin, CALLER)).interview_id == ada
+    with create_engine(store.url).connect() as db:
+        rows = db.execute(text("SELECT * FROM invites")).all()
+    assert len(rows) == 1 and pin not in str(rows)
+    with pytest.raises(UnknownInvite):  # without the key its hash is of no use
+        await Pins(store, b"another key").find(pin, CALLER)
+    assert await store.invites(ada) == []  # no link was made
+
+
+async def test_a_pin_ends_by_date_and_with_the_links(
+    store: Store, plan: Plan, found: Pins, clock: Clock
+) -> None:
+    ada = await interview(store, plan)
+    pin = await found.issue(ada, 60)
+    clock.now += 61
+    with pytest.raises(ExpiredInvite):
+        await found.find(pin, CALLER)
+    clock.now -= 61
+    assert await store.revoke_invites(ada) == 0  # counted are links
+    with pytest.raises(RevokedInvite):
+        await found.find(pin, CALLER)
+
+
+async def test_who_guesses_waits_and_others_do_not(
+    store: Store, plan: Plan, found: Pins, clock: Clock
+) -> None:
+    pin = await found.issue(await interview(store, plan), 1e6)
+    for _ in range(WRONG_BY_NUMBER):
+        with pytest.raises(UnknownInvite):
+            await found.find("000000000", CALLER)
+    with pytest.raises(TooManyGuesses):
+        await found.find(pin, CALLER)
+    assert await found.find(pin, "+4915100000")
+    clock.now += pins.WINDOW_S + 1
+    assert await found.find(pin, CALLER)
+
+
+async def test_many_numbers_that_guess_are_slowed_down_together(
+    store: Store, plan: Plan, found: Pins
+) -> None:
+    for number in range(WRONG_IN_ALL):
+        with pytest.raises(UnknownInvite):
+            await found.find("000000000", f"+49{number}")
+    with pytest.raises(TooManyGuesses):
+        await found.find("000000001", "+4900")
+
+
+async def test_a_hidden_number_counts_as_one_caller(store: Store, found: Pins) -> None:
+    for _ in range(WRONG_BY_NUMBER):
+        with pytest.raises(UnknownInvite):
+            await found.find("000000000", "")
+    with pytest.raises(TooManyGuesses):
+        await found.find("000000000", "")
+
+
+async def test_a_number_selects_and_opens_nothing(store: Store, plan: Plan, found: Pins) -> None:
+    ada, bo = await interview(store, plan), await interview(store, plan)
+    await found.reserve(ada, CALLER, 60)
+    assert await found.selected(CALLER) == ada
+    assert await found.selected("") is None
+    with pytest.raises(UnknownInvite):
+        await found.find(CALLER, CALLER)
+    with pytest.raises(NumberTaken):
+        await found.reserve(bo, CALLER, 60)
+
+
+def test_the_key_is_made_once_and_stays(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, privacy="local")
+    key = pins.pin_key(settings)
+    assert len(key) >= 32 and pins.pin_key(settings) == key
+    assert (tmp_path / pins.FILE).stat().st_mode & 0o077 == 0
+
+
+def test_a_pin_is_shown_in_threes() -> None:
+    assert pins.shown("123456789") == "123 456 789"

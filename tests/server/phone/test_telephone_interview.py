@@ -1,0 +1,123 @@
+"""Whole interviews by telephone: kamailio, Janus, the host and our telephone, all of them real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ground import Ground, why_not
+from registrar import Registrar
+from telephone_calls import narrow, office, phone, silent
+
+from agent.events import (
+    CallJoined,
+    CallLeft,
+    ConsentRecorded,
+    Disclosed,
+    InterviewEnded,
+    LineSpoken,
+    QuestionAsked,
+)
+from asr import rehearsal
+from asr.engine import Engine
+from server.rehearsal import model
+from server.rehearsal.faults import NONE
+from tests.asr.speech import errors
+from tests.session.short_plans import short_plan
+
+pytestmark = pytest.mark.phone
+
+PLAN = short_plan({"think_time_s": 3})
+PYTHON = "I used Python and testing every day."
+BANK = "In my last job I built a payment system for a bank."
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with Engine.load(rehearsal.MODEL_DIR, device="cpu", floor_s=rehearsal.FLOOR_S) as loaded:
+        yield loaded
+
+
+@pytest.fixture
+def model_url(ground: Ground) -> Iterator[str]:
+    with model.serving(NONE) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rendered")
+
+
+@pytest.fixture(autouse=True)
+def programs(ground: Ground) -> None:
+    if reason := why_not("janus", "kamailio"):
+        pytest.skip(reason)
+
+
+async def test_an_interview_by_telephone_from_the_pin_to_the_end(
+    pbx: Registrar, tmp_path: Path, rendered: Path, model_url: str, engine: Engine
+) -> None:
+    async with office(tmp_path, rendered, model_url, engine) as it:
+        ada, pin = await it.invite(PLAN)
+        async with ada, phone() as anna:
+            call = await anna.call("viva")
+            await silent(call)
+            await call.press(pin)
+            await asyncio.sleep(1)
+            await call.press("1")
+            await asyncio.sleep(1)
+            await call.press("2")
+            await ada.asked("first")
+            await call.say(narrow(PYTHON))
+            await ada.asked("second")
+            await call.say(narrow(BANK))
+            await call.press("#")
+            ended: InterviewEnded = await ada.event(InterviewEnded)
+            await asyncio.wait_for(call.ended(), 30)
+        assert ended.reason == "completed"
+        [consent] = await ada.all(ConsentRecorded)
+        assert (consent.interview, consent.recording, consent.method) == (True, False, "key")
+        assert [one.method for one in await ada.all(Disclosed)] == ["spoken"]
+        assert [one.channel for one in await ada.all(CallJoined)] == ["phone"]
+        assert len(await ada.all(LineSpoken, kind="keys")) == 1
+        answers = await ada.answers()
+        assert errors(PYTHON, " ".join(answers["first"])) <= 2, answers
+        assert errors(BANK, " ".join(answers["second"])) <= 2, answers
+
+
+async def test_a_caller_who_dropped_calls_again_and_goes_on_at_the_same_question(
+    pbx: Registrar, tmp_path: Path, rendered: Path, model_url: str, engine: Engine
+) -> None:
+    async with office(tmp_path, rendered, model_url, engine) as it:
+        ada, pin = await it.invite(PLAN)
+        async with ada, phone() as anna:
+            call = await anna.call("viva")
+            await silent(call)
+            await call.press(pin)
+            for key in "11":
+                await asyncio.sleep(1)
+                await call.press(key)
+            await ada.asked("first")
+            await call.hang_up()
+            await ada.event(CallLeft, reason="hung_up")
+            again = await anna.call("viva")
+            await silent(again)
+            await again.press(pin)
+            await ada.event(LineSpoken, kind="welcome_back")
+            await ada.event(LineSpoken, kind="repeat")
+            await again.say(narrow(PYTHON))
+            await ada.asked("second")
+            # The rest in a browser: one lease, and the telephone is told.
+            await ada.join()
+            await ada.event(LineSpoken, 2, kind="welcome_back")
+            await asyncio.wait_for(again.ended(), 30)
+            await ada.say(BANK)
+            await ada.event(InterviewEnded)
+        assert [e.question_id for e in await ada.all(QuestionAsked)] == ["first", "second"]
+        assert len(await ada.all(LineSpoken, kind="greeting")) == 1
+        assert len(await ada.all(ConsentRecorded)) == 1
+        assert [one.channel for one in await ada.all(CallJoined)] == ["phone", "phone", "web"]
+        assert [one.reason for one in await ada.all(CallLeft)][:2] == ["hung_up", "replaced"]
