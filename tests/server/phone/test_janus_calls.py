@@ -31,6 +31,10 @@ from server.phone.janus.lines import SPARE
 
 ACCOUNT = Account("main", "viva", "192.0.2.5", password="hush-hush")
 LINES = 2
+HELD = (
+    "v=0\r\no=- 1 2 IN IP4 192.0.2.7\r\ns=-\r\nt=0 0\r\n"
+    "m=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.7\r\na=sendonly\r\n"
+)
 
 
 class NoDoors(SipDoors):
@@ -101,7 +105,7 @@ async def test_a_call_goes_from_ringing_to_its_end(
     janus.says({"janus": "webrtcup", "sender": janus.handles[0]})
     info = {"event": "info", "type": "application/dtmf-relay", "content": "Signal=7\r\n"}
     janus.event(janus.handles[0], info)
-    held = {"type": "offer", "sdp": "m=audio 9 RTP/AVP 0\r\na=sendonly\r\n"}
+    held = {"type": "offer", "sdp": HELD}
     janus.event(janus.handles[0], {"event": "updatingcall"}, held)
     await told(desk, MediaUp(), DigitPressed("7"), Updating(held["sdp"], held=True))
     await call.update("v=0 held")
