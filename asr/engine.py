@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from asr.admission import Admission, AdmissionLimits
 from asr.backlog import Backlog, Job, Limits
 from asr.decoder import BatchDecoder, Decoder, batched
 from asr.errors import HearingError, Overloaded, RecognitionFailed
@@ -67,10 +68,12 @@ class Engine:
         max_wait_s: float = 8.0,
         max_batch: int = MAX_BATCH["cpu"],
         max_batch_s: float = MAX_BATCH_S["cpu"],
+        admission: AdmissionLimits | None = None,
         spare: Callable[[], Decoder | BatchDecoder] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`spare` makes the decoder that is tried last, when it is first needed."""
+        """`admission`: who may begin (asr/admission.py). `spare` makes the decoder that is tried
+        last, when it is first needed."""
         self._decoder = batched(decoder)
         self._make_spare = spare
         self._spare: BatchDecoder | None = None
@@ -78,6 +81,7 @@ class Engine:
         self._clock = clock
         self._changed = threading.Condition()
         self._backlog = Backlog(Limits(workers, max_queued, max_wait_s, max_batch, max_batch_s))
+        self._admission = Admission(replace(admission or AdmissionLimits(), workers=workers))
         self._counts = Counts()
         self._closed = False
         self._threads = [
@@ -97,8 +101,10 @@ class Engine:
         compute_type: str | None = None,
         workers: int | None = None,
         floor_s: float = FLOOR_S,
+        max_queued: int = 256,
         max_wait_s: float = 8.0,
         max_batch: int | None = None,
+        admission: AdmissionLimits | None = None,
     ) -> Self:
         """Load the model; takes seconds, so call it before the first session. `name`: what to call
         it, by default as its folder."""
@@ -121,7 +127,9 @@ class Engine:
         return cls(
             whisper,
             workers=workers,
+            max_queued=max_queued,
             max_wait_s=max_wait_s,
+            admission=admission,
             max_batch=max_batch or MAX_BATCH[device],
             max_batch_s=MAX_BATCH_S[device],
             spare=on_cpu if device == "cuda" else None,
@@ -146,6 +154,28 @@ class Engine:
     def counts(self) -> Counts:
         with self._changed:
             return self._counts
+
+    @property
+    def sessions(self) -> int:
+        """Those that have entered."""
+        with self._changed:
+            return len(self._admission)
+
+    @property
+    def promised(self) -> float:
+        """Share of the workers' time that the sessions need: 1 is all of it."""
+        with self._changed:
+            return self._admission.promised(self._clock(), cost=self._backlog.cost)
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
+        """Raises `AtCapacity`; see `asr.recognition.Admitting`."""
+        with self._changed:
+            at, cost = self._clock(), self._backlog.cost
+            self._admission.enter(session, at, cost=cost, regardless=regardless)
+
+    def leave(self, session: Hashable) -> None:
+        with self._changed:
+            self._admission.leave(session)
 
     async def recognise(
         self,
@@ -198,7 +228,10 @@ class Engine:
             with self._changed:
                 if self._closed:
                     raise RecognitionFailed("The recogniser is closed.")
-                dropped = self._backlog.admit(job, self._clock())
+                at = self._clock()
+                dropped = self._backlog.admit(job, at)
+                if job.priority is Priority.FINAL:
+                    self._admission.asked(job.seconds, at)
                 self._changed.notify()
         except HearingError as e:
             self._count(job, e)
@@ -277,6 +310,7 @@ class Engine:
     def _work(self, taken: list[Job]) -> None:
         jobs = [job for job in taken if self._begin(job)]
         began = self._clock()
+        self._note_waits(jobs, began)
         outcomes = self._outcomes([job.piece for job in jobs]) if jobs else []
         took_s = self._clock() - began
         done = list(zip(jobs, outcomes, strict=True))
@@ -285,12 +319,19 @@ class Engine:
             self._backlog.finished()
             if given_s:  # what fails at once teaches nothing
                 self._backlog.learn(given_s, took_s)
+                self._admission.recognised(given_s)
             if jobs:
                 largest = max(self._counts.largest_batch, len(jobs))
                 self._counts = replace(self._counts, largest_batch=largest)
                 self._add(batches=1, items=len(jobs))
         for job, outcome in done:
             self._finish(job, outcome)
+
+    def _note_waits(self, jobs: list[Job], at: float) -> None:
+        with self._changed:
+            for job in jobs:
+                if job.priority is Priority.FINAL:
+                    self._admission.begun(at - job.asked_at, at)
 
     def _outcomes(self, pieces: list[Piece]) -> list[Outcome]:
         """One for each, in order, whatever the model does."""

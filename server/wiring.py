@@ -169,6 +169,7 @@ async def run_server(settings: Settings) -> None:
         equipment.make,
         HostSettings(max_interviews=settings.max_interviews, ice=ice_settings(settings)),
         on_ended=lambda _interview_id: reports.wake(),
+        ears=recogniser,
     )
     host.start()
     reports.start()

@@ -46,7 +46,9 @@ class Service:
         self._drain_s = drain_s
         self._draining = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self.metrics = Metrics(lambda: recogniser.queued)
+        self.metrics = Metrics(
+            lambda: recogniser.queued, lambda: recogniser.sessions, lambda: recogniser.promised
+        )
         self.metrics.model.labels(recogniser.model, recogniser.compute_type, device).set(1)
 
     async def run(self, host: str, port: int, *, started: "asyncio.Event | None" = None) -> None:
@@ -129,7 +131,9 @@ class Service:
             "model": self._recogniser.model,
             "compute_type": self._recogniser.compute_type,
             "device": self._device,
-            "sessions": len(self._running),
+            "connections": len(self._running),
+            "sessions": self._recogniser.sessions,
+            "promised": round(self._recogniser.promised, 3),
             "queue": self._recogniser.queued,
         }
 

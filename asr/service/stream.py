@@ -18,7 +18,7 @@ from asr import guards
 from asr.emission import Emission, Emitter
 from asr.errors import HearingError, Overloaded
 from asr.heard import HeardSegment, judge
-from asr.recognition import Recognition
+from asr.recognition import Recognition, Source
 from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segment, Segmenter, SegmenterOptions
 from asr.service.parts import Parts, Tell
 from asr.service.protocol import (
@@ -53,6 +53,7 @@ class Stream:
         self._parts = parts
         self._hello = hello
         self._tell = tell
+        self.source = Source(id(self))
         self._vad = Silero()
         self._segmenter = Segmenter(OPTIONS)
         self._emitter = Emitter(language=base_language(hello.language), final_after_s=FINAL_AFTER_S)
@@ -167,7 +168,7 @@ class Stream:
             language=self._hello.language,
             hotwords=self._hello.hotwords,
             interim=interim,
-            source=id(self),
+            source=self.source,
         )
 
     def _settle(self) -> None:

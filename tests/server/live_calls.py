@@ -28,7 +28,7 @@ from agent.events import (
 )
 from agent.plan import Plan
 from agent.session import TurnTaking
-from asr.recognition import Recogniser
+from asr.recognition import Admitting, Recogniser
 from server.api.ports import Answer
 from server.equipment import Equipment
 from server.host import CallHost, HostSettings
@@ -87,6 +87,7 @@ async def exchange(
     hold_s: float = 120.0,
     store: Store | None = None,
     equipment: Callable[..., Equipment] = Equipment,
+    ears: Admitting | None = None,
 ) -> AsyncIterator[Exchange]:
     """`folder`: the store and the recordings; `rendered`: a data folder whose lines are kept."""
     settings = Settings(
@@ -104,6 +105,7 @@ async def exchange(
         lambda: equipment(settings, recogniser, model_client(settings), turn_taking=QUICK),
         HostSettings(max_interviews=places, quiet_s=QUIET_S, hold_s=hold_s),
         on_ended=ended.append,
+        ears=ears,
     )
     host.start()
     try:
