@@ -42,6 +42,8 @@ bench-quick: install
 	$(BIN)/python -m bench.turn_latency --quick
 	$(BIN)/python -m bench.first_load --quick
 	$(BIN)/python -m bench.rejoin --quick
+	$(BIN)/python -m bench.asr_sessions --quick
+	$(BIN)/python -m bench.asr_silence --quick
 
 vllm-env: install  ## The environment of the vLLM contract test (6 GB, from the package index)
 	$(BIN)/python tests/vllm/environment.py
