@@ -109,23 +109,22 @@ async def test_a_speaker_is_heard_while_speaking_and_at_the_pause(
     pcm = answer(SAID[1], 0.3)
     for start in range(0, len(pcm), 2 * WINDOW):
         one.hear(Sound(0, start, pcm[start : start + 2 * WINDOW]))
-        if one._interim is not None:
-            await one._interim
-    while one._results:
-        await one._results[0][2]
+        if one._listening.interims.task is not None:
+            await asyncio.wait({one._listening.interims.task})
+    await one._listening.results.all_told()
     assert any(isinstance(message, Interim) for message in said)
     assert isinstance(said[-1], Preflight)
     await one.finish()
     assert [type(message) for message in said[-2:]] == [Utterance, Ended]
 
 
-async def test_an_overload_is_outwaited_once_and_then_said(
+async def test_an_overload_is_outwaited_and_said_if_it_does_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stream, "RETRY_AFTER_S", 0.0)
     recogniser = ScriptedEngine()
-    answers: list[object] = [Overloaded("64 pieces wait"), None]
-    recogniser.script = lambda audio, _: answers.pop(0) or by_level(audio)  # type: ignore[return-value]
+    answers: list[object] = [Overloaded("64 pieces wait")] * 5
+    recogniser.script = lambda audio, _: answers.pop() if answers else by_level(audio)  # type: ignore[return-value]
     pcm = answer("Yes.", 0.6)
     (final,) = finals(await heard(recogniser, pcm))
     assert final.verdict != "failed"
