@@ -5,8 +5,8 @@
 * What is promised is reckoned in busy workers: seconds of speech that come each second, times the
   seconds of work that one of them was measured to cost. Speech is measured too; but a session that
   has just begun counts as if it spoke all the time, and one that is silent now will speak again.
-* Waiting tells of what was not foreseen (longer windows, other programs on the machine): while
-  finals wait too long for their turn, nobody new comes in.
+* Lateness tells of what was not foreseen (longer windows, batches that wait for their last piece,
+  other programs on the machine): while finals come too late, nobody new comes in.
 * Once it was refused, a session is let in again only where there is more than just room, so that
   places do not open and close with each breath.
 * Until some speech was recognised nobody knows what it costs here: a few are let in to find out.
@@ -23,13 +23,16 @@ from asr.errors import AtCapacity
 @dataclass(frozen=True)
 class AdmissionLimits:
     workers: int = 1
-    busy: float = 0.7
+    busy: float = 0.6
     """Share of the workers' time that may be promised; what is left is for finals that come at
     once."""
     reopen: float = 0.85
-    """Of `busy` and of `wait_s`: after a refusal there must be as much room as this leaves."""
-    wait_s: float = 0.25
-    """Nineteen of twenty finals begin within this, or nobody new comes in."""
+    """Of `busy` and of `ready_s`: after a refusal there must be as much room as this leaves."""
+    ready_s: float = 0.5
+    """Nineteen of twenty finals are ready so soon after they were asked for, or nobody new comes
+    in."""
+    slack: float = 1.5
+    """A model that is slower than that by itself may take so many times its own work."""
     new_s: float = 30.0
     """For so long a session counts as speaking all the time; speech is measured over it as well."""
     speaking: float = 0.9
@@ -47,7 +50,8 @@ class Admission:
         self._speech = 0.0  # seconds that come each second, over the last `new_s`
         self._speech_at = 0.0
         self._measured_s = 0.0
-        self._waits: deque[tuple[float, float]] = deque(maxlen=1000)  # (when begun, waited)
+        self._ready: deque[tuple[float, float, float]] = deque(maxlen=1000)
+        """(when, seconds since it was asked for, seconds of work)"""
         self._full = False
 
     def __len__(self) -> int:
@@ -76,12 +80,11 @@ class Admission:
         self._speech = self._fallen(at) + speech_s / self._limits.new_s
         self._speech_at = at
 
-    def begun(self, waited_s: float, at: float) -> None:
-        """A final's turn came."""
-        self._waits.append((at, waited_s))
-
-    def recognised(self, speech_s: float) -> None:
+    def ready(self, speech_s: float, after_s: float, work_s: float, at: float) -> None:
+        """A final of so much speech was recognised, so long after it was asked for; `work_s`: what
+        its batch took."""
         self._measured_s += speech_s
+        self._ready.append((at, after_s, work_s))
 
     def promised(self, at: float, *, cost: float) -> float:
         """Share of the workers' time that the sessions need: 1 is all of it."""
@@ -94,9 +97,9 @@ class Admission:
                 return None
             return f"{n} sessions are here, and it is not measured yet what they cost."
         room = limits.reopen if self._full else 1.0
-        wait_s = self._wait_s(at)
-        if wait_s > limits.wait_s * room:
-            return f"{n} sessions are here, and their speech waits {wait_s:.1f} s for its turn."
+        late_s, work_s = self._lateness(at)
+        if late_s > max(limits.ready_s, limits.slack * work_s) * room:
+            return f"{n} sessions are here, and their finals take {late_s:.1f} s."
         share = (self._demand(at) + limits.speaking) * cost / limits.workers
         if n and share > limits.busy * room:
             return f"{n} sessions are here; one more would keep the recogniser busy to {share:.0%}."
@@ -114,9 +117,12 @@ class Admission:
     def _fallen(self, at: float) -> float:
         return self._speech * math.exp((self._speech_at - at) / self._limits.new_s)
 
-    def _wait_s(self, at: float) -> float:
-        """What nineteen of twenty of the last finals waited at most."""
-        while self._waits and self._waits[0][0] < at - self._limits.new_s:
-            self._waits.popleft()
-        waited = sorted(wait_s for _, wait_s in self._waits)
-        return waited[int(0.95 * (len(waited) - 1))] if waited else 0.0
+    def _lateness(self, at: float) -> tuple[float, float]:
+        """What nineteen of twenty of the last finals took at most; and the work of half of them."""
+        while self._ready and self._ready[0][0] < at - self._limits.new_s:
+            self._ready.popleft()
+        if not self._ready:
+            return 0.0, 0.0
+        after = sorted(after_s for _, after_s, _ in self._ready)
+        work = sorted(work_s for _, _, work_s in self._ready)
+        return after[int(0.95 * (len(after) - 1))], work[len(work) // 2]

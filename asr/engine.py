@@ -32,6 +32,9 @@ MAX_BATCH = {"cpu": 4, "cuda": 32}
 2, 4, 8 (random weights, int8, one thread), and all of a batch wait for its last. CUDA: by guess."""
 MAX_BATCH_S = {"cpu": 40.0, "cuda": 480.0}
 """Seconds of audio: long windows are encoder work, which does not gain."""
+BUSY = {"cpu": AdmissionLimits.busy, "cuda": 2 * AdmissionLimits.busy}
+"""Share of the workers' time that may be promised, by what pieces cost alone. CUDA: by guess, for
+full batches gain there at least twice that."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Engine:
             workers=workers,
             max_queued=max_queued,
             max_wait_s=max_wait_s,
-            admission=admission,
+            admission=admission or AdmissionLimits(busy=BUSY[device]),
             max_batch=max_batch or MAX_BATCH[device],
             max_batch_s=MAX_BATCH_S[device],
             spare=on_cpu if device == "cuda" else None,
@@ -310,7 +313,6 @@ class Engine:
     def _work(self, taken: list[Job]) -> None:
         jobs = [job for job in taken if self._begin(job)]
         began = self._clock()
-        self._note_waits(jobs, began)
         outcomes = self._outcomes([job.piece for job in jobs]) if jobs else []
         took_s = self._clock() - began
         done = list(zip(jobs, outcomes, strict=True))
@@ -319,7 +321,7 @@ class Engine:
             self._backlog.finished()
             if given_s:  # what fails at once teaches nothing
                 self._backlog.learn(given_s, took_s)
-                self._admission.recognised(given_s)
+                self._note_ready(jobs, took_s, began + took_s)
             if jobs:
                 largest = max(self._counts.largest_batch, len(jobs))
                 self._counts = replace(self._counts, largest_batch=largest)
@@ -327,11 +329,10 @@ class Engine:
         for job, outcome in done:
             self._finish(job, outcome)
 
-    def _note_waits(self, jobs: list[Job], at: float) -> None:
-        with self._changed:
-            for job in jobs:
-                if job.priority is Priority.FINAL:
-                    self._admission.begun(at - job.asked_at, at)
+    def _note_ready(self, jobs: list[Job], work_s: float, at: float) -> None:
+        for job in jobs:
+            if job.priority is Priority.FINAL:
+                self._admission.ready(job.seconds, at - job.asked_at, work_s, at)
 
     def _outcomes(self, pieces: list[Piece]) -> list[Outcome]:
         """One for each, in order, whatever the model does."""

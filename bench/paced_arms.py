@@ -31,7 +31,7 @@ from server.rehearsal.processes import free_port
 
 TOKEN = "the-token-of-the-benchmark"
 TOKENS_PER_S = 3
-OPEN = AdmissionLimits(busy=1e9, wait_s=1e9, unmeasured=10**6)
+OPEN = AdmissionLimits(busy=1e9, ready_s=1e9, unmeasured=10**6)
 """Everybody is let in."""
 
 Recognise = Callable[[Audio, int], Awaitable[tuple[str, float | None]]]

@@ -162,7 +162,7 @@ class AsrProcess:
 
     async def answers(self) -> None:
         """Until it can be asked."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):  # as a busy machine starts it
             while True:
                 assert self._running.poll() is None, self.log
                 try:

@@ -12,7 +12,7 @@ LIMITS = AdmissionLimits(workers=2)
 
 def measured(limits: AdmissionLimits = LIMITS) -> Admission:
     one = Admission(limits)
-    one.recognised(limits.measure_s)
+    one.ready(limits.measure_s, 0.1, 0.1, -1e6)
     return one
 
 
@@ -35,8 +35,8 @@ def talk(one: Admission, speech_per_s: float, start: float, seconds: int) -> flo
 
 
 def test_those_who_come_at_once_are_reckoned_as_if_they_spoke_all_the_time() -> None:
-    # 2 workers x 0.7 / (0.05 x 0.9 each)
-    assert admitted(measured(), 100, 0.0, cost=0.05) == 31
+    # 2 workers x 0.6 / (0.05 x 0.9 each)
+    assert admitted(measured(), 100, 0.0, cost=0.05) == 26
 
 
 def test_what_is_measured_later_makes_room_for_more_or_for_none() -> None:
@@ -44,7 +44,7 @@ def test_what_is_measured_later_makes_room_for_more_or_for_none() -> None:
     for one, share in ((quiet, 0.3), (loud, 1.2)):
         n = admitted(one, 100, 0.0, cost=0.05)
         later = talk(one, share * n, 0.0, 120)
-        assert admitted(one, 100, later, cost=0.05) == (13 if one is quiet else 0)
+        assert admitted(one, 100, later, cost=0.05) == (12 if one is quiet else 0)
 
 
 def test_one_session_is_let_in_however_slow_the_machine_is() -> None:
@@ -55,25 +55,39 @@ def test_one_session_is_let_in_however_slow_the_machine_is() -> None:
 def test_a_few_are_let_in_before_anything_was_measured() -> None:
     one = Admission(LIMITS)
     assert admitted(one, 100, 0.0, cost=0.001) == 4
-    one.recognised(10.0)
+    one.ready(10.0, 0.1, 0.1, 0.5)
     assert admitted(one, 10, 1.0, cost=0.001) == 10
 
 
-def test_nobody_new_comes_in_while_speech_waits_for_its_turn() -> None:
-    one = measured()
+def hear(one: Admission, *, late_s: float, every: int, work_s: float = 0.1) -> None:
+    """A hundred finals in ten seconds, of which some are late."""
     for n in range(100):
-        one.begun(0.4 if n % 10 == 0 else 0.01, n / 10)
-    with pytest.raises(AtCapacity, match=r"waits 0\.4 s"):
+        one.ready(3.0, late_s if n % every == 0 else work_s, work_s, n / 10)
+
+
+def test_nobody_new_comes_in_while_finals_are_late() -> None:
+    one = measured()
+    hear(one, late_s=0.7, every=10)
+    with pytest.raises(AtCapacity, match=r"finals take 0\.7 s"):
         one.enter("new", 10.0, cost=0.01)
     one.enter("known", 10.0, cost=0.01, regardless=True)
     one.enter("new", 50.0, cost=0.01)  # that was long ago
 
 
-def test_a_wait_of_few_keeps_nobody_out() -> None:
+def test_a_few_late_finals_keep_nobody_out() -> None:
     one = measured()
-    for n in range(100):
-        one.begun(0.4 if n % 50 == 0 else 0.01, n / 10)
+    hear(one, late_s=0.7, every=50)
     one.enter("new", 10.0, cost=0.01)
+
+
+def test_a_model_that_is_slow_by_itself_is_late_only_by_its_own_measure() -> None:
+    one = measured()
+    hear(one, late_s=1.4, every=10, work_s=1.0)
+    one.enter("new", 10.0, cost=0.01)
+    later = measured()
+    hear(later, late_s=1.6, every=10, work_s=1.0)
+    with pytest.raises(AtCapacity, match="finals take"):
+        later.enter("new", 10.0, cost=0.01)
 
 
 def test_after_a_refusal_a_place_opens_only_where_there_is_more_than_just_room() -> None:
@@ -85,7 +99,7 @@ def test_after_a_refusal_a_place_opens_only_where_there_is_more_than_just_room()
         opened += 1
         if admitted(one, 1, 1.0, cost=0.05):
             break
-    assert opened == 6
+    assert opened == 5
     # Open again: up to the full.
     assert admitted(one, 100, 1.5, cost=0.05) == opened - 1
 
@@ -137,8 +151,7 @@ def test_nobody_who_is_in_is_ever_put_out_or_refused(
             inside.discard(number)
         elif what == "ask":
             one.asked(value, at)
-            one.recognised(value)
         else:
-            one.begun(value, at)
+            one.ready(value, value, value / 2, at)
         assert len(one) == len(inside)
         assert one.promised(at, cost=cost) >= 0

@@ -169,15 +169,15 @@ async def test_sessions_enter_as_long_as_what_was_measured_allows() -> None:
     with pytest.raises(AtCapacity, match="busy to"):
         for number in range(100):
             await engine.enter(number)
-    assert engine.sessions > 12
-    assert 0.5 < engine.promised <= 0.7
+    assert engine.sessions >= 12
+    assert 0.4 < engine.promised <= 0.6
     await engine.enter("known", regardless=True)
     for name in ("a", "b", "known", "never seen"):
         engine.leave(name)
     await asyncio.to_thread(engine.close)
 
 
-async def test_speech_that_waits_keeps_new_sessions_out() -> None:
+async def test_finals_that_come_late_keep_new_sessions_out() -> None:
     now = 0.0
     decoder = SlowDecoder()
     engine = Engine(decoder, admission=AdmissionLimits(measure_s=1.0), clock=lambda: now)
@@ -185,6 +185,6 @@ async def test_speech_that_waits_keeps_new_sessions_out() -> None:
     now = 2.0
     decoder.go.release(3)
     await asyncio.gather(*tasks)
-    with pytest.raises(AtCapacity, match=r"waits 2\.0 s"):
+    with pytest.raises(AtCapacity, match=r"finals take 2\.0 s"):
         await engine.enter("new")
     await asyncio.to_thread(engine.close)
