@@ -1,7 +1,7 @@
 """Who may begin: by what speech costs and how long it waits, and never against those inside."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.admission import Admission, AdmissionLimits
@@ -130,6 +130,7 @@ acts = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(acts, max_size=80), st.floats(0.001, 2.0))
 def test_nobody_who_is_in_is_ever_put_out_or_refused(
     script: list[tuple[str, int, float]], cost: float

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import listening
@@ -63,6 +63,7 @@ async def test_what_fails_again_and_again_is_told_with_its_reason(
     assert len(asked) == tries
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)))
 def test_results_are_told_in_the_order_in_which_the_work_began(done: list[int]) -> None:
     async def run() -> list[tuple[int, str]]:
@@ -124,6 +125,7 @@ async def test_an_interim_is_given_up_when_its_segment_is_cut() -> None:
     assert told == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1500), max_size=12))
 def test_windows_are_the_same_however_the_sound_comes(lengths: list[int]) -> None:
     sound = np.arange(sum(lengths), dtype=np.int16)

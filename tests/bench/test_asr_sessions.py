@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.engine import Engine
@@ -62,6 +62,7 @@ def test_speech_that_was_left_out_as_silence_is_unheard() -> None:
     assert windows(book) == {"sent": 10, "recognised": 3, "silence": 7, "unheard": 3}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), max_size=5), st.sampled_from(["given", "refused"]))
 def test_every_sample_has_one_place(cuts: list[int], outcome: str) -> None:
     edges = [0, *sorted(set(cuts))]
