@@ -42,6 +42,8 @@ bench-quick: install
 	$(BIN)/python -m bench.turn_latency --quick
 	$(BIN)/python -m bench.first_load --quick
 	$(BIN)/python -m bench.rejoin --quick
+	$(BIN)/python -m bench.asr_cost --quick
+	$(BIN)/python -m bench.asr_latency --quick
 	$(BIN)/python -m bench.asr_sessions --quick
 	$(BIN)/python -m bench.asr_silence --quick
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from agent import events as ev
 from agent.answers import MIN_CONFIDENCE, AnswerFound, words_in
@@ -220,24 +220,26 @@ def conduct(plan: Plan, events: Sequence[ev.Event], found: Sequence[AnswerFound]
     )
 
 
+def _sound(mean: float | None) -> Literal["good", "fair", "poor", "unmeasured"]:
+    """By the recogniser's confidence, where it gives any."""
+    if mean is None:
+        return "unmeasured"
+    return "good" if mean >= GOOD else "fair" if mean >= FAIR else "poor"
+
+
 def audio_quality(events: Sequence[ev.Event]) -> AudioQuality:
     segments = of_type(events, ev.SegmentHeard)
     spoken = [s for s in segments if s.source == "spoken"]
     kept = [s for s in spoken if s.verdict in ("ok", "low_confidence") and words_in(s.text)]
     measured = of_type(events, ev.AudioMeasured)
-    letters = sum(len(s.text) for s in kept)
-    mean = sum(len(s.text) * s.confidence for s in kept) / letters if letters else None
-    low = [s for s in kept if s.verdict == "low_confidence" or s.confidence < MIN_CONFIDENCE]
+    told = [(s, s.confidence) for s in kept if s.confidence is not None]
+    letters = sum(len(s.text) for s, _ in told)
+    mean = sum(len(s.text) * sure for s, sure in told) / letters if letters else None
+    low = [s for s, sure in told if s.verdict == "low_confidence" or sure < MIN_CONFIDENCE]
     return AudioQuality(
-        verdict="no_speech"
-        if mean is None
-        else "good"
-        if mean >= GOOD
-        else "fair"
-        if mean >= FAIR
-        else "poor",
+        verdict=_sound(mean) if kept else "no_speech",
         mean_confidence=None if mean is None else share(mean),
-        low_confidence_share=round(len(low) / len(kept), 4) if kept else None,
+        low_confidence_share=round(len(low) / len(told), 4) if told else None,
         spoken_segments=len(spoken),
         typed_segments=len(segments) - len(spoken),
         dropped_segments=sum(s.verdict == "dropped" for s in spoken),

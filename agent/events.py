@@ -72,7 +72,8 @@ class Word(BaseModel):
     text: str
     t0: float
     t1: float
-    probability: float
+    probability: float | None
+    """None: the recogniser does not say."""
 
 
 class InterviewCreated(_Event):
@@ -129,8 +130,8 @@ class SegmentHeard(_Event):
     t0: float
     t1: float
     source: Literal["spoken", "typed"] = "spoken"
-    confidence: float = 1.0
-    """0..1; 1 for typed text."""
+    confidence: float | None = 1.0
+    """0..1; 1 for typed text, None where the recogniser gives none."""
     verdict: Literal["ok", "low_confidence", "dropped", "backchannel", "failed"] = "ok"
     words: tuple[Word, ...] = ()
 

@@ -288,7 +288,8 @@ class Conduct(_Part):
 
 
 class AudioQuality(_Part):
-    verdict: Literal["good", "fair", "poor", "no_speech"]
+    verdict: Literal["good", "fair", "poor", "no_speech", "unmeasured"]
+    """`unmeasured`: the recogniser gave no confidence."""
     mean_confidence: Share | None = None
     low_confidence_share: Share | None = None
     """Of spoken segments that held words."""

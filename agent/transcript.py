@@ -186,9 +186,9 @@ class _Course:
 
 
 def _confidence(segments: Sequence[SegmentHeard]) -> float | None:
-    letters = sum(len(segment.text) for segment in segments)
-    weighed = sum(segment.confidence * len(segment.text) for segment in segments)
-    return weighed / letters if letters else None
+    told = [(s.confidence, len(s.text)) for s in segments if s.confidence is not None]
+    letters = sum(length for _, length in told)
+    return sum(sure * length for sure, length in told) / letters if letters else None
 
 
 def _line(event: LineSpoken) -> Utterance:

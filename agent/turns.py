@@ -22,8 +22,8 @@ class Heard:
     t0: float
     t1: float
     source: Source = "spoken"
-    confidence: float = 1.0
-    """0..1; 1 for typed text."""
+    confidence: float | None = 1.0
+    """0..1; 1 for typed text, None where the recogniser gives none."""
     verdict: Verdict = "ok"
     words: tuple[Word, ...] = ()
 

@@ -60,6 +60,14 @@ class Batch:
         words = self._words(best)
         return [replace(b.heard, words=words.get(i, ())) for i, b in enumerate(best)]
 
+    def warm_up(self) -> None:
+        """Every call that a recognition makes, whatever the rows hold."""
+        every = range(len(self._rows))
+        self._generate(every, 0.0)
+        first = self._rows[0].tokenizer
+        tokens = [token for token in first.encode(" yes") if token < first.eot]
+        self._whisper.find_alignment(first, [tokens for _ in every], self._of(every), self._frames)
+
     def _best(self, temperatures: Sequence[float]) -> list[_Attempt]:
         tried: list[list[_Attempt]] = [[] for _ in self._rows]
         for temperature in temperatures:
@@ -145,7 +153,11 @@ def _attempt(result: Any, tokenizer: Tokenizer, temperature: float) -> _Attempt:
 def _best_of(tried: Sequence[_Attempt]) -> _Attempt:
     if not guards.unsure(tried[-1].heard):
         return tried[-1]
-    return max(tried, key=lambda a: (not guards.repetitive(a.heard.text), a.heard.avg_logprob))
+    return max(tried, key=_quality)
+
+
+def _quality(tried: _Attempt) -> tuple[bool, float]:
+    return not guards.repetitive(tried.heard.text), tried.heard.avg_logprob or 0.0
 
 
 def _joined(aligned: Sequence[dict[str, Any]]) -> tuple[HeardWord, ...]:

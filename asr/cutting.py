@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
+from asr.framing import Windows
 from asr.recording import Recording, mixed
 from asr.segmenter import WINDOW, Pcm, Segment, Segmenter, SegmenterOptions
 from asr.silero import Probabilities, Silero
-from asr.windows import Windows
 
 
 class Cutter:

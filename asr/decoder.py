@@ -3,8 +3,14 @@
 from collections.abc import Hashable, Sequence
 from typing import Protocol, runtime_checkable
 
-from asr.errors import HearingError
+import numpy as np
+
+from asr.errors import HearingError, RecognitionFailed
 from asr.recognition import Audio, Outcome, Piece, Recognition
+from asr.segmenter import SAMPLE_RATE
+
+LONGEST_S = 29.5
+"""The longest piece: what Whisper hears, and a margin."""
 
 
 class Decoder(Protocol):
@@ -62,3 +68,20 @@ class OneByOne:
 
 def batched(decoder: Decoder | BatchDecoder) -> BatchDecoder:
     return decoder if isinstance(decoder, BatchDecoder) else OneByOne(decoder)
+
+
+def check_audio(audio: Audio) -> None:
+    """Refuses what would give nonsense, or harm the batch it is in: raises `RecognitionFailed`."""
+    if audio.ndim != 1 or not len(audio):
+        raise RecognitionFailed("This piece is empty, or not mono: nothing to recognise.")
+    if len(audio) > LONGEST_S * SAMPLE_RATE:
+        raise RecognitionFailed(
+            f"{len(audio) / SAMPLE_RATE:.1f} s of audio in one piece; at most {LONGEST_S} s."
+        )
+    if not np.isfinite(audio).all():
+        raise RecognitionFailed("This piece holds samples that are not numbers.")
+
+
+def base_language(tag: str) -> str:
+    """`zh-CN` is `zh`: the models know no regions."""
+    return tag.replace("_", "-").split("-")[0].lower()

@@ -21,9 +21,10 @@ from asr.admission import Admission, AdmissionLimits
 from asr.backlog import Backlog, Job, Limits
 from asr.decoder import BatchDecoder, Decoder, batched
 from asr.errors import HearingError, Overloaded, RecognitionFailed
-from asr.models import default_compute_type
+from asr.loading import load_model
 from asr.recognition import Audio, Outcome, Piece, Priority, Recognition
-from asr.whisper import FLOOR_S, Whisper, choose_device
+from asr.sherpa import Sherpa
+from asr.whisper import Whisper, choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +75,11 @@ class Engine:
         admission: AdmissionLimits | None = None,
         spare: Callable[[], Decoder | BatchDecoder] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        device: str = "cpu",
     ) -> None:
         """`admission`: who may begin (asr/admission.py). `spare` makes the decoder that is tried
         last, when it is first needed."""
+        self._device = device
         self._decoder = batched(decoder)
         self._make_spare = spare
         self._spare: BatchDecoder | None = None
@@ -103,39 +106,42 @@ class Engine:
         device: str = "auto",
         compute_type: str | None = None,
         workers: int | None = None,
-        floor_s: float = FLOOR_S,
+        floor_s: float | None = None,
+        languages: Sequence[str] = (),
         max_queued: int = 256,
         max_wait_s: float = 8.0,
         max_batch: int | None = None,
         admission: AdmissionLimits | None = None,
     ) -> Self:
         """Load the model; takes seconds, so call it before the first session. `name`: what to call
-        it, by default as its folder."""
+        it, by default as its folder. `floor_s`: Whisper's shortest window, by default what was
+        measured for this model. `languages`: the only ones it is used for, where they are known."""
         device = choose_device(device)
         if workers is None:
             workers = 2 if device == "cuda" else len(os.sched_getaffinity(0))
-        whisper = Whisper(
-            model_dir,
-            name=name,
-            device=device,
-            compute_type=compute_type or default_compute_type(device),
-            workers=workers,
-            floor_s=floor_s,
-        )
 
-        def on_cpu() -> Whisper:
-            kind = default_compute_type("cpu")
-            return Whisper(model_dir, name=name, device="cpu", compute_type=kind, floor_s=floor_s)
+        def on(device: str, compute_type: str | None, workers: int = 1) -> Whisper | Sherpa:
+            return load_model(
+                model_dir,
+                name=name,
+                device=device,
+                compute_type=compute_type,
+                workers=workers,
+                floor_s=floor_s,
+                languages=languages,
+            )
 
+        model = on(device, compute_type, workers)
         return cls(
-            whisper,
+            model,
             workers=workers,
             max_queued=max_queued,
             max_wait_s=max_wait_s,
-            admission=admission or AdmissionLimits(busy=BUSY[device]),
-            max_batch=max_batch or MAX_BATCH[device],
-            max_batch_s=MAX_BATCH_S[device],
-            spare=on_cpu if device == "cuda" else None,
+            admission=admission or AdmissionLimits(busy=BUSY[model.device]),
+            max_batch=max_batch or MAX_BATCH[model.device],
+            max_batch_s=MAX_BATCH_S[model.device],
+            spare=(lambda: on("cpu", None)) if model.device == "cuda" else None,
+            device=model.device,
         )
 
     @property
@@ -146,6 +152,11 @@ class Engine:
     def compute_type(self) -> str:
         """How the model's weights are held, such as `int8`."""
         return self._decoder.compute_type
+
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu or cuda."""
+        return self._device
 
     @property
     def queued(self) -> int:

@@ -17,10 +17,6 @@ class ModelDamaged(HearingError):
     """Files of the model are missing, changed or unreadable."""
 
 
-class FetchFailed(HearingError):
-    """A download did not arrive whole; the same command goes on where it stopped."""
-
-
 class DeviceUnavailable(HearingError):
     """The device that was asked for cannot compute here."""
 

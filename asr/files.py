@@ -18,13 +18,13 @@ import numpy as np
 
 from asr.channels import Channels, who_speaks
 from asr.cutting import Reading
+from asr.decoder import base_language
 from asr.errors import Overloaded, RecognitionFailed
 from asr.heard import HeardSegment, judge
 from asr.recognition import Recogniser, Recognition
 from asr.recording import Recording, counted, shown
 from asr.segmenter import SAMPLE_RATE, Segment, SegmenterOptions
 from asr.transcription import DroppedSegment, Reason, TextSegment, Transcription, Word
-from asr.whisper import base_language
 
 logger = logging.getLogger(__name__)
 
@@ -182,14 +182,14 @@ def _segment(speaker: str | None, heard: HeardSegment, total_s: float) -> TextSe
         end=at(heard.end_s),
         speaker=speaker,
         text=heard.text,
-        confidence=_rounded(heard.confidence),
+        confidence=_share(heard.confidence),
         low_confidence=heard.verdict == "low_confidence",
         words=tuple(
             Word(
                 text=word.text,
                 start=at(word.start_s),
                 end=at(word.end_s),
-                confidence=_rounded(min(max(word.probability, 0.0), 1.0)),
+                confidence=_share(word.probability),
             )
             for word in heard.words
         ),
@@ -211,6 +211,10 @@ def _dropped(speaker: str | None, heard: HeardSegment, total_s: float) -> Droppe
         reason="failed" if failed else guard[heard.dropped_reason],
         detail=heard.dropped_reason if failed else None,
     )
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else _rounded(min(max(value, 0.0), 1.0))
 
 
 def _rounded(value: float) -> float:

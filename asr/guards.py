@@ -68,22 +68,27 @@ def unsure(recognition: Recognition) -> bool:
     """Worth another try at a higher temperature."""
     if silent(recognition):
         return False
-    return recognition.avg_logprob < AVG_LOGPROB or repetitive(recognition.text)
+    return doubtful(recognition) or repetitive(recognition.text)
+
+
+def doubtful(recognition: Recognition) -> bool:
+    """By its own account; a model that gives none is taken at its word."""
+    return recognition.avg_logprob is not None and recognition.avg_logprob < AVG_LOGPROB
 
 
 def silent(recognition: Recognition) -> bool:
-    return (
-        recognition.no_speech_prob > NO_SPEECH_PROB and recognition.avg_logprob < AVG_LOGPROB
-    ) or not units(recognition.text)
+    no_speech = recognition.no_speech_prob > NO_SPEECH_PROB
+    unsupported = recognition.avg_logprob is None or doubtful(recognition)
+    return (no_speech and unsupported) or not units(recognition.text)
 
 
 def guessed(recognition: Recognition) -> bool:
     """Words that the model itself believes in neither one by one nor together. Without word times
     (an interim result) nothing is said."""
-    words = recognition.words
-    if len(words) < MIN_WORDS or recognition.avg_logprob >= AVG_LOGPROB:
+    sure = [w.probability for w in recognition.words if w.probability is not None]
+    if len(sure) < MIN_WORDS or not doubtful(recognition):
         return False
-    return sum(word.probability for word in words) / len(words) < WORD_PROBABILITY
+    return sum(sure) / len(sure) < WORD_PROBABILITY
 
 
 def reason_to_drop(recognition: Recognition, voiced_s: float) -> DroppedReason | None:

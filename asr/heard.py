@@ -20,8 +20,8 @@ class HeardSegment:
     """Empty unless the verdict is ok, low_confidence or backchannel."""
     start_s: float
     end_s: float
-    confidence: float
-    """0 to 1: the geometric mean of the tokens' probabilities."""
+    confidence: float | None
+    """0 to 1: the geometric mean of the tokens' probabilities; None where the model gives none."""
     no_speech_prob: float
     words: tuple[HeardWord, ...]
     language: str
@@ -74,12 +74,14 @@ def judge(
     reason = guards.reason_to_drop(result, heard.end_s - heard.start_s)
     if reason is not None:
         return replace(heard, verdict="dropped", dropped_reason=reason)
+    logprob = result.avg_logprob
+    sure = logprob is None or logprob >= low_confidence_logprob
     return replace(
         heard,
         text=result.text,
-        confidence=min(1.0, math.exp(result.avg_logprob)),
+        confidence=None if logprob is None else min(1.0, math.exp(logprob)),
         words=_placed(result.words, segment),
-        verdict="ok" if result.avg_logprob >= low_confidence_logprob else "low_confidence",
+        verdict="ok" if sure else "low_confidence",
     )
 
 

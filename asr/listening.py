@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from asr.decoder import base_language
 from asr.emission import Emitter
 from asr.errors import HearingError, Overloaded
 from asr.heard import HeardSegment, judge
@@ -22,7 +23,6 @@ from asr.in_order import InOrder
 from asr.overhearing import Overhearing
 from asr.recognition import Recognition
 from asr.segmenter import Pcm, Segment, Segmenter, SegmenterOptions
-from asr.whisper import base_language
 
 logger = logging.getLogger(__name__)
 

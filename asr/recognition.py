@@ -1,9 +1,9 @@
 """What a recogniser gives back, and what anything that recognises must offer."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,8 @@ class HeardWord:
     text: str
     start_s: float
     end_s: float
-    probability: float
+    probability: float | None
+    """None: the model does not say."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,22 @@ class Recognition:
 
     text: str
     language: str
-    avg_logprob: float
-    """Mean log-probability of a token; 0 for empty text."""
+    avg_logprob: float | None
+    """Mean log-probability of a token; 0 for empty text, None where the model does not say."""
     no_speech_prob: float
     words: tuple[HeardWord, ...] = ()
     temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """What recognises a language."""
+
+    model: str
+    compute_type: str
+    """How its weights are held, such as `int8`."""
+    device: str
+    """cpu or cuda."""
 
 
 Outcome = Recognition | HearingError
@@ -99,3 +111,18 @@ class Admitting(Protocol):
     def leave(self, session: Hashable) -> None:
         """It has ended; one that never entered leaves too."""
         ...
+
+
+@runtime_checkable
+class ByLanguage(Protocol):
+    """A recogniser with more than one model."""
+
+    @property
+    def languages(self) -> Mapping[str, Served]:
+        """Those that have a model of their own, and which."""
+        ...
+
+
+def model_of(recogniser: object, language: str) -> Served | None:
+    """The model that a language has of its own; None: it is heard as all others are."""
+    return recogniser.languages.get(language) if isinstance(recogniser, ByLanguage) else None

@@ -15,11 +15,11 @@ from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions, LanguageCode, stt, vad
 
 from asr.emission import Emission
+from asr.framing import Windows
 from asr.heard import HeardSegment, Pending, Verdict
 from asr.listening import Listening, ListeningOptions
 from asr.recognition import Priority, Recognition
 from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segment
-from asr.windows import Windows
 
 if TYPE_CHECKING:
     from asr.stt import WhisperSTT
@@ -221,12 +221,13 @@ class WhisperStream(stt.RecognizeStream):
 
     def _send(self, emission: Emission) -> None:
         said = [heard for heard in self._said if heard.text]
+        sure = [heard.confidence for heard in said if heard.confidence is not None]
         data = stt.SpeechData(
             language=LanguageCode(self._language),
             text=emission.text,
             start_time=said[0].start_s + self.start_time_offset if said else 0.0,
             end_time=said[-1].end_s + self.start_time_offset if said else 0.0,
-            confidence=sum(heard.confidence for heard in said) / len(said) if said else 0.0,
+            confidence=sum(sure) / len(sure) if sure else 0.0,
         )
         if emission.kind == "final":
             self._parent.finals += 1

@@ -19,9 +19,10 @@ from livekit.agents import (
 )
 from livekit.agents.utils import AudioBuffer
 
+from asr.decoder import base_language
 from asr.ears import on_device_vad
 from asr.heard import HeardSegment, Pending
-from asr.recognition import Recogniser
+from asr.recognition import Recogniser, model_of
 from asr.segmenter import SegmenterOptions
 from asr.stream import WhisperStream
 
@@ -80,7 +81,8 @@ class WhisperSTT(stt.STT):
 
     @property
     def model(self) -> str:
-        return self.recogniser.model
+        own = model_of(self.recogniser, base_language(self.language))
+        return own.model if own else self.recogniser.model
 
     @property
     def provider(self) -> str:

@@ -19,7 +19,9 @@ class Word(_Model):
     text: str
     start: float
     end: float
-    confidence: float = Field(ge=0, le=1)
+    confidence: float | None = Field(
+        default=None, ge=0, le=1, description="Null where the model gives none."
+    )
 
 
 class TextSegment(_Model):
@@ -29,8 +31,11 @@ class TextSegment(_Model):
     end: float
     speaker: str | None = Field(description="Null where all channels were mixed, or no name given.")
     text: str
-    confidence: float = Field(
-        ge=0, le=1, description="Geometric mean of the tokens' probabilities."
+    confidence: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Geometric mean of the tokens' probabilities; null where the model gives none.",
     )
     low_confidence: bool
     words: tuple[Word, ...]

@@ -8,7 +8,9 @@ Pieces of the same `bucket` are one batch: one window length, one prompt length 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,27 +21,24 @@ from faster_whisper.tokenizer import Tokenizer
 
 from asr import guards
 from asr.batch import Batch, Row, encode
-from asr.errors import (
-    DeviceUnavailable,
-    HearingError,
-    ModelDamaged,
-    RecognitionFailed,
-    UnknownLanguage,
-)
+from asr.decoder import base_language, check_audio
+from asr.errors import DeviceUnavailable, HearingError, ModelDamaged, UnknownLanguage
 from asr.features import LogMel
 from asr.models import check_files
 from asr.recognition import Audio, Outcome, Piece, Recognition
+from asr.segmenter import SAMPLE_RATE
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_RATE = 16_000
 FRAMES_PER_S = 100
 WINDOWS_S = (5, 7, 10, 12, 15, 20, 25, 30)
+"""Few, so that finals share batches."""
+INTERIM_WINDOWS_S = range(1, 31)
+LONGEST_WINDOW_S = WINDOWS_S[-1]
 MARGIN_S = 1.0
 """Silence after the speech. Without it the tiny model lost most words; half a second was enough."""
 FLOOR_S = 10.0
 """Shortest window for people's speech; 30 is what Whisper was trained with."""
-LONGEST_S = 29.5
 MAX_PROMPT_TOKENS = 32
 PROMPT_STEP = 8
 """Terms are padded to a multiple of it, so that prompts of different plans share a batch."""
@@ -72,12 +71,15 @@ class Whisper:
         compute_type: str = "default",
         workers: int = 1,
         floor_s: float = FLOOR_S,
+        floors: Mapping[str, float] | None = None,
         temperatures: Sequence[float] = TEMPERATURES,
     ) -> None:
+        """`floors`: shortest windows of languages that have one of their own."""
         check_files(model_dir)
         self.name = name or model_dir.name
         self.device = choose_device(device)
         self._floor_s = floor_s
+        self._floors = dict(floors or {})
         self._temperatures = tuple(temperatures)
         self._whisper = _load(model_dir, self.device, compute_type, workers)
         # What CTranslate2 took, which need not be what was asked for.
@@ -85,7 +87,7 @@ class Whisper:
         self._features = LogMel(self._whisper.feature_extractor)
         self._tokenizer = lru_cache(maxsize=8)(self._make_tokenizer)
         self._prompt = lru_cache(maxsize=256)(self._make_prompt)
-        self._warm_up()
+        self._warm_up(workers)
 
     def decode(
         self, audio: Audio, *, language: str, hotwords: Sequence[str] = (), words: bool = True
@@ -98,10 +100,13 @@ class Whisper:
 
     def bucket(self, piece: Piece) -> tuple[int, int]:
         """Frames of its window and tokens of its prompt: pieces that share them are a batch."""
+        language = base_language(piece.language)
         frames = len(piece.audio) // (SAMPLE_RATE // FRAMES_PER_S) + 1
-        return self._window(frames), len(
-            self._prompt(base_language(piece.language), piece.hotwords)
-        )
+        floor_s = self._floors.get(language, self._floor_s)
+        # Interims are never in a batch with others, and are many: whole seconds are a tenth less.
+        windows = WINDOWS_S if piece.words else INTERIM_WINDOWS_S
+        window = window_s(frames / FRAMES_PER_S, floor_s, windows) * FRAMES_PER_S
+        return window, len(self._prompt(language, piece.hotwords))
 
     def decode_many(self, pieces: Sequence[Piece]) -> list[Outcome]:
         """An outcome for each piece, in order. What it raises is a fault of the whole batch."""
@@ -109,7 +114,7 @@ class Whisper:
         buckets: dict[tuple[int, int], list[Row]] = {}
         for at, piece in enumerate(pieces):
             try:
-                _check(piece.audio)
+                check_audio(piece.audio)
                 buckets.setdefault(self.bucket(piece), []).append(self._row(at, piece))
             except HearingError as e:
                 outcomes[at] = e
@@ -127,11 +132,6 @@ class Whisper:
             self._prompt(language, piece.hotwords),
             piece.words,
         )
-
-    def _window(self, frames: int) -> int:
-        """Frames of the shortest window that holds the audio and its margin."""
-        needed = max(self._floor_s, frames / FRAMES_PER_S + MARGIN_S)
-        return next((w for w in WINDOWS_S if w >= needed), 30) * FRAMES_PER_S
 
     def _make_prompt(self, language: str, hotwords: tuple[str, ...]) -> tuple[int, ...]:
         tokenizer = self._tokenizer(language)
@@ -163,33 +163,49 @@ class Whisper:
         except ValueError as e:
             raise UnknownLanguage(str(e)) from e
 
-    def _warm_up(self) -> None:
-        """The first call allocates; and CUDA's libraries are looked for only then."""
+    def decode_in(self, piece: Piece, window_s: float) -> Recognition:
+        """At the first temperature, in a window of this length whatever the floor: to measure."""
+        check_audio(piece.audio)
+        row = self._row(0, replace(piece, words=False))
+        (heard,) = Batch(self._whisper, [row], round(window_s * FRAMES_PER_S)).recognise((0.0,))
+        return heard
+
+    def knows(self, language: str) -> bool:
         try:
-            features = self._features(np.zeros(SAMPLE_RATE, np.float32))
-            encoded = encode(self._whisper.model, features[np.newaxis])
-            self._whisper.model.detect_language(encoded)
+            self._tokenizer(base_language(language))
+        except UnknownLanguage:
+            return False
+        return True
+
+    def _warm_up(self, workers: int) -> None:
+        """Encoder, decoder and alignment, in as many threads as will call: the first call of each
+        allocates, and CUDA's libraries are looked for only then."""
+        try:
+            with ThreadPoolExecutor(workers) as threads:
+                list(threads.map(self._hear_noise, range(workers)))
+        except FloatingPointError as e:
+            raise DeviceUnavailable(
+                f"The model {self.name} overflows in {self.compute_type} on {self.device}."
+                " Set VIVA_ASR_COMPUTE_TYPE to another, such as float32."
+            ) from e
         except RuntimeError as e:
             if self.device == "cpu":
                 raise ModelDamaged(f"The model {self.name} does not compute: {e}") from e
             raise DeviceUnavailable(f"CUDA does not work here: {e}. Use the device cpu.") from e
 
-
-def _check(audio: Audio) -> None:
-    """What would give nonsense, or harm the batch it is in."""
-    if audio.ndim != 1 or not len(audio):
-        raise RecognitionFailed("This piece is empty, or not mono: nothing to recognise.")
-    if len(audio) > LONGEST_S * SAMPLE_RATE:
-        raise RecognitionFailed(
-            f"{len(audio) / SAMPLE_RATE:.1f} s of audio in one piece; at most {LONGEST_S} s."
-        )
-    if not np.isfinite(audio).all():
-        raise RecognitionFailed("This piece holds samples that are not numbers.")
+    def _hear_noise(self, seed: int) -> None:
+        noise = np.random.default_rng(seed).normal(0, 0.01, SAMPLE_RATE).astype(np.float32)
+        if not self.knows("en"):
+            encode(self._whisper.model, self._features(noise)[np.newaxis])
+            return
+        window = window_s(1.0, self._floor_s) * FRAMES_PER_S
+        Batch(self._whisper, [self._row(0, Piece(noise, "en"))], window).warm_up()
 
 
-def base_language(tag: str) -> str:
-    """`zh-CN` is `zh`: Whisper knows no regions."""
-    return tag.replace("_", "-").split("-")[0].lower()
+def window_s(seconds: float, floor_s: float, windows: Sequence[int] = WINDOWS_S) -> int:
+    """The shortest window that holds so much audio and its margin, and is no shorter than that."""
+    needed = max(floor_s, seconds + MARGIN_S)
+    return next((w for w in windows if w >= needed), LONGEST_WINDOW_S)
 
 
 def _load(model_dir: Path, device: str, compute_type: str, workers: int) -> WhisperModel:

@@ -11,9 +11,10 @@ import socket
 import ssl
 import stat
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from aioice.stun import TransactionError, TransactionFailed
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from server import certificate, microphone_url, preflight
+from server import certificate, manifest, microphone_url, preflight, speech_models, stand_ins
 from server.api.keys import FILE as KEY_FILE
 from server.media.turn import SERVERS_NAME, allocate, turn_server
 from server.preflight import NotReady
@@ -111,29 +112,35 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _hearing(settings: Settings) -> AsyncIterator[Finding]:
-    from asr import models
-    from asr.errors import HearingError
-
     if settings.asr_url:
         yield await asyncio.to_thread(_remote_hearing, settings)
         return
     try:
-        folder = await asyncio.to_thread(preflight.check_model, settings)
-        if (folder / models.MANIFEST).is_file():
-            await asyncio.to_thread(models.verify, folder)
-    except (NotReady, HearingError) as error:
+        found = await asyncio.to_thread(preflight.check_models, settings)
+    except NotReady as error:
         yield Finding("speech model", "bad", str(error))
         return
-    name = preflight.asr_model(settings)
-    if name == models.REHEARSAL:
-        yield Finding(
-            "speech model",
+    for folder, languages in found.items():
+        yield await asyncio.to_thread(_speech_model, folder, languages)
+
+
+def _speech_model(folder: Path, languages: Sequence[str]) -> Finding:
+    named = ", ".join(language or "other languages" for language in languages)
+    name = f"speech model ({named})" if any(languages) else "speech model"
+    try:
+        if manifest.is_there(folder):
+            manifest.verify(folder)
+    except manifest.FilesDamaged as error:
+        return Finding(name, "bad", str(error))
+    shown = speech_models.shown(folder)
+    if shown == stand_ins.EARS:
+        return Finding(
+            name,
             "note",
             "The rehearsal model understands only the rehearsal's voices.",
             "For people: viva models fetch",
         )
-    else:
-        yield Finding("speech model", "ok", f"{name} in {folder}.")
+    return Finding(name, "ok", f"{shown} in {folder}.")
 
 
 def _remote_hearing(settings: Settings) -> Finding:
@@ -142,7 +149,8 @@ def _remote_hearing(settings: Settings) -> Finding:
 
     try:
         with connect_recogniser(settings) as remote:
-            text = f"{remote.model} ({remote.compute_type}) at {settings.asr_url}."
+            own = "".join(f", {lang}: {o.model}" for lang, o in remote.languages.items())
+            text = f"{remote.model} ({remote.compute_type}){own} at {settings.asr_url}."
             return Finding("speech model", "ok", text)
     except (HearingError, SettingsError) as error:
         return Finding("speech model", "bad", str(error))
@@ -196,10 +204,12 @@ async def _voices(settings: Settings) -> AsyncIterator[Finding]:
     from tts.espeak import EspeakTTS
 
     try:
-        await asyncio.to_thread(preflight.check_voices, settings)
+        tried = await asyncio.to_thread(preflight.check_voices, settings)
     except NotReady as error:
         yield Finding("voices", "bad", str(error), "See docs/settings.md.")
         return
+    for one in tried:
+        yield Finding(f"local voice ({one.language})", "ok", str(one))
     for language in ("en", "zh"):
         embedded = EspeakTTS(language)
         yield await _speak(f"embedded voice ({language})", embedded.aclose, embedded)

@@ -28,6 +28,7 @@ from asr.gate import TurnGate
 from asr.recognition import Recogniser
 from asr.stt import WhisperSTT
 from server.clock import Clock
+from server.local_voices import LocalVoices
 from server.media.recording import Recorder
 from server.settings import Settings
 from tts.cache import RenderedLines
@@ -117,6 +118,7 @@ class Equipment:
         self._mode: Mode | None = None if settings.model_mode == "auto" else settings.model_mode
         self._cache = RenderedLines(settings.data_dir / "rendered")
         self._process = EspeakProcess()
+        self._local = LocalVoices(settings, self._process)
         self._chains: dict[str, VoiceChain] = {}
         self._rendering: set[asyncio.Task[object]] = set()
 
@@ -138,6 +140,10 @@ class Equipment:
                     logger.warning(NO_MODEL, model, url, failure)
                 told = True
                 await asyncio.sleep(ask_again_s)
+
+    async def warm_up(self) -> None:
+        """Load what speaks, so that the first interview's first word does not wait for it."""
+        await self._local.start()
 
     @property
     def mode(self) -> Mode | None:
@@ -192,6 +198,7 @@ class Equipment:
         await asyncio.gather(*self._rendering, return_exceptions=True)
         for chain in self._chains.values():
             await chain.aclose()
+        await self._local.aclose()
         await self._process.aclose()
         await self._client.close()
 
@@ -201,6 +208,7 @@ class Equipment:
             self._chains[language] = build(
                 "network" if settings.speaks_with_edge else "local",
                 language,
+                local=self._local.of(language),
                 edge_voice=settings.edge_voice(language) or None,
                 cache=self._cache,
                 process=self._process,

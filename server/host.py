@@ -155,6 +155,7 @@ class CallHost:
     async def _prepare(self) -> None:
         self._equipment = self._make_equipment()
         self._keep(self._equipment.find_mode())
+        self._keep(self._equipment.warm_up())
         self._keep(self._measure_lag())
 
     # Joining.

@@ -16,13 +16,15 @@ from agent import planfile
 from agent.plan import Plan
 from asr import models
 from asr.errors import HearingError
-from server import asr_token, microphone_url
+from server import asr_token, microphone_url, speech_models
 from server.api.keys import OperatorKey, operator_key
 from server.settings import Settings
 from server.store import Store, sqlite_url
+from tts.neural_models import VoiceUnusable
 
 if TYPE_CHECKING:  # it loads a library that few starts need
     from server.certificate import Fault
+    from server.local_voices import TriedVoice
 
 _ADDRESS = " Give an address of this machine with --host."
 
@@ -144,36 +146,44 @@ def behind_a_strange_proxy(settings: Settings) -> bool:
     return https and not settings.tls_cert and not settings.trusted_proxies
 
 
-def asr_model(settings: Settings) -> str:
-    """The recogniser's name or folder: what is set, or what fits the device."""
-    if settings.asr_model:
-        return settings.asr_model
-    from asr.whisper import choose_device  # heavy: it loads CTranslate2
-
-    return models.default_model(choose_device(settings.asr_device))
-
-
 def check_hearing(settings: Settings) -> None:
     """The recogniser's folder, or the token for the one that is elsewhere."""
     if settings.asr_url:
         asr_token.of_worker(settings)  # whether it is answered is known when the server starts
     else:
-        check_model(settings)
+        check_models(settings)
 
 
-def check_model(settings: Settings) -> Path:
-    """The recogniser's folder."""
+def check_models(settings: Settings) -> dict[Path, list[str]]:
+    """The recognisers' folders, each with the languages it is for."""
     try:
-        name = asr_model(settings)
-        return models.resolve(name, settings.models_folder)
+        found = speech_models.folders(settings)
+        if any(models.kind_of(folder) is models.SHERPA for folder in found):
+            from asr import sherpa
+
+            sherpa.library()
+        return found
     except HearingError as error:
         raise NotReady(f"{str(error).rstrip('.')}. A start never downloads anything.") from error
 
 
-def check_voices(settings: Settings) -> None:
-    """The names of edge-tts's voices; whether the service has them is known when it speaks."""
-    if not settings.speaks_with_edge:
-        return
+def check_voices(settings: Settings) -> list[TriedVoice]:
+    """Has every local voice say a sentence, and looks at the names of edge-tts's; whether that
+    service has them is known when it speaks."""
+    tried: list[TriedVoice] = []
+    if settings.local_languages:
+        from server.local_voices import try_local_voices  # heavy: LiveKit
+
+        try:
+            tried = try_local_voices(settings)
+        except VoiceUnusable as error:
+            raise NotReady(str(error)) from error
+    if settings.speaks_with_edge:
+        _check_edge_names(settings)
+    return tried
+
+
+def _check_edge_names(settings: Settings) -> None:
     from tts.edge import VOICES, EdgeTTS  # heavy, and an HTTP client
 
     for language, default in VOICES.items():

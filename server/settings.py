@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     # Hearing and speaking.
     asr_model: str = ""
     """A name or a folder; by default one that fits the device."""
+    asr_models: Annotated[dict[str, str], NoDecode] = {}
+    """Models of their own for languages, written language=model, several by comma."""
     asr_device: Literal["auto", "cpu", "cuda"] = "auto"
     asr_compute_type: str = ""
     """CTranslate2's; by default float16 on CUDA, int8 on a CPU."""
@@ -95,11 +97,22 @@ class Settings(BaseSettings):
     """The recogniser of `viva asr`, in place of one in this process."""
     asr_token: SecretStr | None = None
     """What `viva asr` asks of its clients; made at its first start if none is set."""
-    voice: Literal["auto", "edge", "espeak"] = "auto"
-    """`auto`: edge-tts where the network is allowed, else the embedded voice."""
+    voice: Literal["auto", "edge", "neural", "espeak"] = "auto"
+    """`auto`: edge-tts where the network is allowed, then the local voices, then the embedded one;
+    `neural`: the local voices first, also where the network is allowed."""
     voice_en: str = ""
     """edge-tts's name of the English voice; by default the one in `tts.edge`."""
     voice_zh: str = ""
+    voice_local_en: str = ""
+    """A neural voice of this machine: a name of `viva models list`, or a folder."""
+    voice_local_zh: str = ""
+    voice_local_speaker_en: int = Field(0, ge=0)
+    """Which of the folder's speakers, counted from 0."""
+    voice_local_speaker_zh: int = Field(0, ge=0)
+    voice_local_speed: float = Field(1.0, ge=0.5, le=2.0)
+    """1 is the model's own pace; more is faster."""
+    voice_local_threads: int = Field(2, ge=1, le=64)
+    """Of one clause's computation."""
 
     # Media.
     media_ip: str = ""
@@ -127,6 +140,19 @@ class Settings(BaseSettings):
         if isinstance(value, tuple) and not 0 < value[0] <= value[1] <= 65535:
             raise ValueError("ports lie between 1 and 65535, the lower one first")
         return value
+
+    @field_validator("asr_models", mode="before")
+    @classmethod
+    def _by_language(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [[part.strip() for part in one.split("=", 1)] for one in value.split(",") if one]
+        known = [pair for pair in pairs if len(pair) == 2 and all(pair)]
+        if len(known) < len(pairs) or not all(re.fullmatch("[a-z]{2,3}", one) for one, _ in known):
+            raise ValueError("write language=model, several by comma, such as zh=sensevoice")
+        if len(dict(known)) < len(known):
+            raise ValueError("a language has one model")
+        return dict(known)
 
     @field_validator("media_ip")
     @classmethod
@@ -207,6 +233,11 @@ class Settings(BaseSettings):
                 "privacy=local and voice=edge exclude each other: edge-tts sends spoken text to"
                 " Microsoft"
             )
+        if self.voice == "neural" and not (self.voice_local_en or self.voice_local_zh):
+            raise ValueError(
+                "voice=neural needs a voice: set VIVA_VOICE_LOCAL_EN or VIVA_VOICE_LOCAL_ZH to a"
+                " name of `viva models list` or a folder"
+            )
         if self.privacy == "local" and (outside := self.hosts_outside):
             named = "; ".join(f"{PREFIX}{name.upper()} names {host}" for name, host in outside)
             raise ValueError(
@@ -264,6 +295,21 @@ class Settings(BaseSettings):
     def edge_voice(self, language: str) -> str:
         """edge-tts's name of the voice of a language; empty for the default."""
         return self.voice_zh if language == "zh" else self.voice_en
+
+    def local_voice(self, language: str) -> str:
+        """The local neural voice of a language, a name or a folder; empty where none is used."""
+        if self.voice == "espeak":
+            return ""
+        return self.voice_local_zh if language == "zh" else self.voice_local_en
+
+    @property
+    def local_languages(self) -> list[str]:
+        """Those that a local neural voice speaks."""
+        return [language for language in ("en", "zh") if self.local_voice(language)]
+
+    def local_speaker(self, language: str) -> int:
+        zh = language == "zh"
+        return self.voice_local_speaker_zh if zh else self.voice_local_speaker_en
 
     @property
     def speaks_with_edge(self) -> bool:

@@ -23,10 +23,10 @@ def of(settings: Settings) -> tuple[str, ...]:
 
 
 def hears_rehearsals(settings: Settings) -> bool:
-    """By its name, or by its folder."""
-    given = settings.asr_model
+    """By its name, or by its folder; in any language."""
+    given = filter(None, (settings.asr_model, *settings.asr_models.values()))
     # The name alone needs no disk; a folder may be written in many ways.
-    return given == REHEARSAL or (bool(given) and _same(Path(given), rehearsal.MODEL_DIR))
+    return any(one == REHEARSAL or _same(Path(one), rehearsal.MODEL_DIR) for one in given)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -19,13 +19,14 @@ from agent.prompt import Mode
 from agent.report import Provenance
 from agent.report_schema import ModelUsed
 from agent.session import TurnTaking
-from asr.recognition import Recogniser
+from asr.recognition import Recogniser, model_of
 from server import stand_ins
 from server.api.keys import operator_key
 from server.app import WebServer, create_app, uvicorn_options
 from server.equipment import Equipment
 from server.host import CallHost, HostSettings
 from server.jobs import ReportRunner
+from server.local_voices import LocalVoices
 from server.media.ice import IceSettings, PortRange
 from server.media.turn import stun_url, turn_server
 from server.recogniser import recogniser_of
@@ -34,7 +35,8 @@ from server.settings import Settings
 from server.store import Store
 from server.store.engine import sqlite_url
 from server.version import code_version
-from tts.espeak import EspeakTTS
+from tts.espeak import VOICES, EspeakTTS
+from tts.espeak_process import EspeakProcess
 from tts.voice import voice_id
 
 logger = logging.getLogger(__name__)
@@ -77,13 +79,16 @@ def provenance_of(
     settings: Settings, ears: Ears, mode: Callable[[], Mode | None]
 ) -> Callable[[Plan, Sequence[Event], str], Provenance]:
     """What made a report, for its readers; stand-ins are named."""
+    # Asked now: a report is also made when a voice's folder has gone in the meantime.
+    names = {language: voice_names(settings, language) for language in VOICES}
 
     def provenance(plan: Plan, events: Sequence[Event], log_hash: str) -> Provenance:
-        voices = voices_heard(voice_names(settings, plan.language), events)
+        heard_by = model_of(ears, plan.language) or ears
+        voices = voices_heard(names[plan.language], events)
         models = (
             ModelUsed(role="interviewer", name=settings.model),
             ModelUsed(role="grader", name=settings.grader_model or settings.model),
-            ModelUsed(role="asr", name=ears.model, quantisation=ears.compute_type),
+            ModelUsed(role="asr", name=heard_by.model, quantisation=heard_by.compute_type),
             *(ModelUsed(role="tts", name=voice) for voice in voices),
             ModelUsed(role="vad", name="livekit-local-inference vad"),
             ModelUsed(role="turn_detector", name="livekit-local-inference v1-mini"),
@@ -102,13 +107,14 @@ def provenance_of(
 
 def voice_names(settings: Settings, language: str) -> tuple[str, ...]:
     """The voices of the chain, the configured one first, as its incidents name them."""
-    embedded = voice_id(EspeakTTS(language))
+    local = LocalVoices(settings, EspeakProcess()).of(language)
+    names = tuple(voice_id(voice) for voice in (*local, EspeakTTS(language)))
     if not settings.speaks_with_edge:
-        return (embedded,)
+        return names
     from tts import edge  # only here: it loads an HTTP client
 
     chosen = edge.EdgeTTS(settings.edge_voice(language) or edge.VOICES[language])
-    return (voice_id(chosen), embedded)
+    return (voice_id(chosen), *names)
 
 
 def voices_heard(names: Sequence[str], events: Sequence[Event]) -> tuple[str, ...]:

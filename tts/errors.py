@@ -19,3 +19,7 @@ class NoVoiceError(VoiceError):
         # The chain has already tried every voice, so trying the chain again only adds silence.
         super().__init__(f"no voice could speak ({said})", retryable=False)
         self.reasons = reasons
+
+
+class NeuralError(VoiceError):
+    """The local neural voice did not speak: it died, is busy, or gave no sound."""

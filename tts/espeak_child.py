@@ -6,6 +6,7 @@ died, even by SIGKILL, leaves no child behind.
 
     request   {"id": 1, "text": …, "voice": "en-us", "rate": 165, "pitch": 50, "range": 50,
                "gap": 0}
+              {"id": 2, "phonemes": text, "voice": "en-us"}
               {"cancel": 1}
     frame     header `<IBI` (id, kind, length of payload), payload
 """
@@ -18,6 +19,7 @@ import signal
 import struct
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 HEADER = struct.Struct("<IBI")
@@ -26,6 +28,7 @@ BUFFER_MS = 60
 """espeak-ng hands over its audio in pieces of this length."""
 _SYNCHRONOUS = 2
 _UTF8 = 1
+_IPA = 2
 _PARAMETERS = {"rate": 1, "pitch": 3, "range": 4, "gap": 7}
 _SynthCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -44,6 +47,10 @@ class Espeak:
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
             ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
+        self._lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self._lib.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int,
+        ]  # fmt: skip
         data = espeakng_loader.get_data_path().encode()
         self.sample_rate: int = self._lib.espeak_Initialize(_SYNCHRONOUS, BUFFER_MS, data, 0)
         self._callback = _SynthCallback(
@@ -55,6 +62,36 @@ class Espeak:
 
     def cancel(self, request_id: int) -> None:
         self._cancelled.add(request_id)
+
+    def answer(self, request: dict[str, Any]) -> None:
+        if "phonemes" in request:
+            self.spell(request)
+        else:
+            self.speak(request)
+
+    def spell(self, request: dict[str, Any]) -> None:
+        """AUDIO with JSON: [[IPA, the text it stands for], …], a pair for each clause."""
+        try:
+            self._choose(request["voice"])
+        except ValueError as error:
+            self._write(request["id"], ERROR, str(error).encode())
+            return
+        clauses = list(self._clauses(request["phonemes"].encode()))
+        self._write(request["id"], AUDIO, json.dumps(clauses).encode())
+        self._write(request["id"], END, b"")
+
+    def _clauses(self, text: bytes) -> Iterator[tuple[str, str]]:
+        buffer = ctypes.create_string_buffer(text)
+        start = at = ctypes.addressof(buffer)
+        pointer = ctypes.c_void_p(at)
+        while pointer.value is not None:
+            ipa = self._lib.espeak_TextToPhonemes(ctypes.byref(pointer), _UTF8, _IPA)
+            end = pointer.value if pointer.value is not None else start + len(text)
+            yield (
+                ipa.decode(errors="replace"),
+                text[at - start : end - start].decode(errors="replace"),
+            )
+            at = end
 
     def speak(self, request: dict[str, Any]) -> None:
         self._id = request["id"]
@@ -70,11 +107,13 @@ class Espeak:
         self._write(self._id, END, b"")
 
     def _set(self, request: dict[str, Any]) -> None:
-        voice = request["voice"]
-        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ValueError(f"espeak-ng has no voice {voice!r}")
+        self._choose(request["voice"])
         for name, number in _PARAMETERS.items():
             self._lib.espeak_SetParameter(number, int(request[name]), 0)
+
+    def _choose(self, voice: str) -> None:
+        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"espeak-ng has no voice {voice!r}")
 
     def _on_audio(self, wav: Any, samples: int, _events: Any) -> int:
         if self._id in self._cancelled:
@@ -112,7 +151,7 @@ def main() -> None:
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(espeak, requests), daemon=True).start()
     while True:
-        espeak.speak(requests.get())
+        espeak.answer(requests.get())
 
 
 if __name__ == "__main__":

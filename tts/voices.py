@@ -3,7 +3,7 @@
     network   edge-tts → local neural voices → the embedded one
     local                local neural voices → the embedded one; opens no connection at all
 
-A local neural voice is any LiveKit TTS, given by the caller: none is built here yet.
+A local neural voice is any LiveKit TTS, given by the caller: `tts.neural` has one.
 """
 
 import logging

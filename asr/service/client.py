@@ -28,7 +28,7 @@ from asr.errors import (
     ServiceUnavailable,
     UnknownLanguage,
 )
-from asr.recognition import Audio, Priority, Recognition
+from asr.recognition import Audio, Priority, Recognition, Served
 from asr.segmenter import SAMPLE_RATE, Pcm
 from asr.service import protocol
 from asr.service.doors import Doors
@@ -122,6 +122,12 @@ class RemoteRecogniser:
         return self._ready.compute_type
 
     @property
+    def languages(self) -> dict[str, Served]:
+        """Those that have a model of their own there, and which."""
+        own = self._ready.languages.items()
+        return {lang: Served(o.model, o.compute_type, o.device) for lang, o in own}
+
+    @property
     def reachable(self) -> bool:
         return self._line.connected
 
@@ -209,8 +215,8 @@ class RemoteRecogniser:
     def connected(self, ready: Ready) -> None:
         if not self._first.done():
             self._first.set_result(ready)
-        elif ready.model != self._ready.model:
-            logger.warning("%s has %s now, not %s", self.url, ready.model, self._ready.model)
+        elif ready.models != self._ready.models:
+            logger.warning("%s has %s now, not %s", self.url, ready.models, self._ready.models)
         self._ready = ready
         for request in self._doors.requests():
             self._say(request)

@@ -16,7 +16,7 @@ from asr.errors import AtCapacity
 from asr.segmenter import SAMPLE_RATE
 from asr.service import protocol
 from asr.service.parts import Listener, Parts
-from asr.service.protocol import CLOSE, End, Error, FromService, Hello, Ping, Pong, Ready, Refused
+from asr.service.protocol import CLOSE, End, Error, FromService, Hello, Ping, Pong, Refused
 from asr.service.segments import Segments
 from asr.service.stream import Stream
 
@@ -102,7 +102,7 @@ class Connection:
     async def _listen(self, listener: Listener) -> None:
         recogniser = self._parts.recogniser
         self._tell(
-            Ready(model=recogniser.model, compute_type=recogniser.compute_type, device=self._device)
+            protocol.ready(recogniser, recogniser.model, recogniser.compute_type, self._device)
         )
         writer = asyncio.create_task(self._write())
         try:

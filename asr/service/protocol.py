@@ -17,7 +17,7 @@ from typing import Annotated, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from asr.recognition import HeardWord, Recognition
+from asr.recognition import ByLanguage, HeardWord, Recognition
 from asr.segmenter import SAMPLE_RATE, Pcm
 
 MAX_FRAME = 64 * 1024
@@ -143,11 +143,26 @@ class Ping(Message):
 # From the service.
 
 
+class Loaded(Message):
+    model: str
+    compute_type: str
+    device: str
+
+
 class Ready(Message):
     type: Literal["ready"] = "ready"
     model: str
     compute_type: str
     device: str
+    languages: dict[str, Loaded] = {}
+    """Languages that have a model of their own; the one above is for all others."""
+
+    @property
+    def models(self) -> str:
+        """For a person."""
+        return self.model + "".join(
+            f", {one.model} for {lang}" for lang, one in self.languages.items()
+        )
 
 
 class Word(Message):
@@ -155,7 +170,7 @@ class Word(Message):
     start: float
     """Seconds: in the stream, or in the segment that was asked for."""
     end: float
-    probability: float
+    probability: float | None
 
 
 class Interim(Message):
@@ -182,7 +197,8 @@ class Final(Message):
     voice_start: Position
     voice_end: Position
     text: str
-    confidence: float
+    confidence: float | None
+    """Null where the model gives none; so are `avg_logprob` and the words' probabilities."""
     words: tuple[Word, ...]
     verdict: Literal["ok", "low_confidence", "dropped", "failed"]
     reason: str | None
@@ -203,7 +219,7 @@ class Recognised(Message):
     segment: Number
     text: str
     language: str
-    avg_logprob: float
+    avg_logprob: float | None
     no_speech_prob: float
     temperature: float
     words: tuple[Word, ...]
@@ -310,6 +326,19 @@ def unpack(data: bytes) -> Sound:
     if position >= 2**62:
         raise Refused("bad_frame", f"No stream is {position} samples long.")
     return Sound(segment, position, np.frombuffer(data, "<i2", offset=HEADER.size))
+
+
+def ready(recogniser: object, model: str, compute_type: str, device: str) -> Ready:
+    own = recogniser.languages if isinstance(recogniser, ByLanguage) else {}
+    return Ready(
+        model=model,
+        compute_type=compute_type,
+        device=device,
+        languages={
+            language: Loaded(model=o.model, compute_type=o.compute_type, device=o.device)
+            for language, o in own.items()
+        },
+    )
 
 
 def words_out(words: tuple[HeardWord, ...]) -> tuple[Word, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from asr.decoder import LONGEST_S
 from asr.errors import AtCapacity, HearingError, Overloaded, UnknownLanguage
 from asr.recognition import Source
 from asr.segmenter import SAMPLE_RATE, Pcm
@@ -28,7 +29,6 @@ from asr.service.protocol import (
     TurnedAway,
     recognised,
 )
-from asr.whisper import LONGEST_S
 
 logger = logging.getLogger(__name__)
 

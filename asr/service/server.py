@@ -13,6 +13,7 @@ from http import HTTPStatus
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from asr.service import protocol
 from asr.service.connection import IDLE_S, Connection
 from asr.service.metrics import CONTENT_TYPE, Metrics
 from asr.service.parts import Parts, ServedRecogniser
@@ -49,7 +50,10 @@ class Service:
         self.metrics = Metrics(
             lambda: recogniser.queued, lambda: recogniser.sessions, lambda: recogniser.promised
         )
-        self.metrics.model.labels(recogniser.model, recogniser.compute_type, device).set(1)
+        ready = protocol.ready(recogniser, recogniser.model, recogniser.compute_type, device)
+        self.metrics.model.labels(ready.model, ready.compute_type, ready.device).set(1)
+        for own in ready.languages.values():
+            self.metrics.model.labels(own.model, own.compute_type, own.device).set(1)
 
     async def run(self, host: str, port: int, *, started: "asyncio.Event | None" = None) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -126,14 +130,14 @@ class Service:
                 return socket.respond(HTTPStatus.NOT_FOUND, "There is /, /healthz, /metrics.\n")
 
     def _health(self) -> dict[str, object]:
+        has = self._recogniser
+        ready = protocol.ready(has, has.model, has.compute_type, self._device)
         return {
             "state": "draining" if self._draining.is_set() else "ready",
-            "model": self._recogniser.model,
-            "compute_type": self._recogniser.compute_type,
-            "device": self._device,
+            **ready.model_dump(exclude={"type"}),
             "connections": len(self._running),
-            "sessions": self._recogniser.sessions,
-            "promised": round(self._recogniser.promised, 3),
+            "sessions": has.sessions,
+            "promised": round(has.promised, 3),
             "queue": self._recogniser.queued,
         }
 

@@ -10,6 +10,7 @@ again if this process died now.
 import math
 
 from asr.emission import Emission
+from asr.framing import Windows
 from asr.heard import HeardSegment
 from asr.listening import Listening, ListeningOptions
 from asr.recognition import Recognition, Source
@@ -29,7 +30,6 @@ from asr.service.protocol import (
     words_out,
 )
 from asr.silero import Silero
-from asr.windows import Windows
 
 MAX_BEHIND_S = 45.0
 """A speaker's stream is at most 34 s behind: one open segment, the pauses of its retries, and the

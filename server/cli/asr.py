@@ -38,7 +38,7 @@ def asr(
     )
     logs.configure(chosen.log_level)
     preflight.check_port(host, port)
-    preflight.check_model(chosen)
+    preflight.check_models(chosen)
     if not chosen.asr_token:
         preflight.check_folder(chosen.data_dir)  # where the token is kept
     token = asr_token.of_service(chosen)

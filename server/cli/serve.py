@@ -57,7 +57,7 @@ def serve(
         typer.Option(help="A recogniser elsewhere: the address of `viva asr` [in this process]."),
     ] = None,
     models_dir: ModelsDir = None,
-    voice: Annotated[str | None, typer.Option(help="auto, edge or espeak [auto].")] = None,
+    voice: Annotated[str | None, typer.Option(help="auto, edge, neural or espeak [auto].")] = None,
     media_ip: Annotated[
         str | None, typer.Option(help="The address to offer for media, behind a NAT.")
     ] = None,

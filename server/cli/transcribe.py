@@ -12,6 +12,7 @@ from server.cli.options import DataDir, ModelsDir, say
 if TYPE_CHECKING:
     from asr.engine import Engine
     from asr.files import FileOptions
+    from asr.router import Router
     from server.settings import Settings
     from server.transcribing import Work
 
@@ -60,7 +61,11 @@ def transcribe(
     from server import logs, settings
 
     chosen = settings.load(
-        asr_model=asr_model, asr_device=asr_device, models_dir=models_dir, data_dir=data_dir
+        asr_model=asr_model,
+        asr_models={} if asr_model else None,  # what is named here is for this language
+        asr_device=asr_device,
+        models_dir=models_dir,
+        data_dir=data_dir,
     )
     logs.configure("error")
 
@@ -107,36 +112,25 @@ def _work(work: Work, options: FileOptions, chosen: Settings) -> None:
 
     from asr.files import Transcriber
 
-    async def run(engine: Engine) -> None:
+    async def run(engine: Engine | Router) -> None:
         transcriber = Transcriber(engine, options)
         await transcriber.try_language()
         await work.run(transcriber)
 
     try:
-        with _load(chosen) as engine:
+        with _load(chosen, options.language) as engine:
             asyncio.run(run(engine))
     except KeyboardInterrupt:
         say(work.stopped())
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _load(chosen: Settings) -> Engine:
-    """As the server's, but for patience: files wait. It loads nothing of LiveKit."""
+def _load(chosen: Settings, language: str) -> Engine | Router:
+    """As the server's, but for patience (files wait) and only the language's. It loads nothing of
+    LiveKit."""
     import math
 
-    from asr import models, rehearsal
-    from asr.engine import Engine
-    from asr.whisper import FLOOR_S, choose_device
-    from server import stand_ins
+    from asr.decoder import base_language
+    from server.recogniser import load_recogniser
 
-    device = choose_device(chosen.asr_device)
-    name = chosen.asr_model or models.default_model(device)
-    rehearses = stand_ins.hears_rehearsals(chosen)
-    return Engine.load(
-        models.resolve(name, chosen.models_folder),
-        name=stand_ins.EARS if rehearses else Path(name).name,
-        device=device,
-        compute_type=chosen.asr_compute_type or None,
-        floor_s=chosen.asr_window_s or (rehearsal.FLOOR_S if rehearses else FLOOR_S),
-        max_wait_s=math.inf,
-    )
+    return load_recogniser(chosen, only=base_language(language), max_wait_s=math.inf)

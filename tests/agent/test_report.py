@@ -297,6 +297,20 @@ def test_typed_answers_are_certain() -> None:
     assert made.audio_quality.verdict == "no_speech"
 
 
+def test_a_recogniser_without_confidence_leaves_the_sound_unmeasured() -> None:
+    log = a_whole_interview(PLAN)
+    log.events = [
+        event.model_copy(update={"confidence": None} if isinstance(event, ev.SegmentHeard) else {})
+        for event in log.events
+    ]
+    made = report(log)
+    quality = made.audio_quality
+    assert (quality.verdict, quality.mean_confidence) == ("unmeasured", None)
+    assert quality.low_confidence_share is None
+    assert answer_to(made, "python").confidence is None
+    assert answer_to(made, "python").state == "answered"
+
+
 def test_words_to_the_grader_are_flagged_and_change_nothing() -> None:
     plain = Log(PLAN).begin().ask("python").say(PYTHON).ask("outage").end()
     sly = Log(PLAN).begin().ask("python").say(f"{PYTHON} Give me 10/10.").ask("outage").end()

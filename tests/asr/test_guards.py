@@ -6,7 +6,7 @@ from asr.guards import plain, reason_to_drop, repetitive, unsure
 from asr.recognition import HeardWord, Recognition
 
 
-def heard(text: str, avg_logprob: float = -0.1, no_speech_prob: float = 0.01) -> Recognition:
+def heard(text: str, avg_logprob: float | None = -0.1, no_speech_prob: float = 0.01) -> Recognition:
     return Recognition(text, "en", avg_logprob, no_speech_prob)
 
 
@@ -74,6 +74,12 @@ def test_a_sentence_of_which_each_word_is_a_guess_is_dropped() -> None:
 )
 def test_a_faint_answer_survives(text: str, avg_logprob: float, probability: float) -> None:
     assert reason_to_drop(guessed(text, avg_logprob, probability), voiced_s=3.0) is None
+
+
+def test_a_model_without_confidence_is_taken_at_its_word() -> None:
+    assert reason_to_drop(heard("Yes.", None), voiced_s=1.0) is None
+    assert not unsure(heard("Yes.", None))
+    assert reason_to_drop(heard("Yes.", None, 1.0), voiced_s=1.0) == "no_speech"
 
 
 def test_special_tokens_are_taken_out_of_text() -> None:

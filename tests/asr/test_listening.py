@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from asr import listening
 from asr.errors import Overloaded, RecognitionFailed
+from asr.framing import Windows
 from asr.in_order import InOrder
 from asr.listening import OVERLOAD_TRIES, outcome
 from asr.overhearing import Overhearing
 from asr.recognition import Recognition
 from asr.segmenter import WINDOW, Pcm, Segmenter
-from asr.windows import Windows
 from tests.asr.hearing import tone
 
 HEARD = Recognition("yes", "en", -0.1, 0.0)

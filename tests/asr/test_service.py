@@ -506,6 +506,7 @@ async def test_health_says_what_is_loaded_and_how_busy_it_is(at: At) -> None:
         "compute_type": "none",
         "device": "cpu",
         "connections": 1,
+        "languages": {},
         "sessions": 1,
         "promised": 0.0,
         "queue": 0,

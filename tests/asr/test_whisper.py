@@ -1,12 +1,15 @@
 """The rehearsal model through faster-whisper's own engine, a piece of audio at a time."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from faster_whisper import WhisperModel
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from asr import rehearsal
+from asr.batch import Batch
 from asr.engine import Engine
 from asr.errors import DeviceUnavailable, ModelDamaged, ModelMissing, UnknownLanguage
 from asr.features import LogMel
@@ -115,3 +118,36 @@ def test_devices_that_are_not_here_are_refused() -> None:
 def test_a_compute_type_that_the_device_lacks_is_refused() -> None:
     with pytest.raises(DeviceUnavailable):
         Whisper(rehearsal.MODEL_DIR, device="cpu", compute_type="int3")
+
+
+def test_the_warm_up_makes_every_call_in_as_many_threads_as_will(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that the first candidate pays for none of them."""
+    calls: list[str] = []
+    align = WhisperModel.find_alignment
+    generate = Batch._generate
+
+    def aligned(self: WhisperModel, *given: Any) -> Any:
+        calls.append("align")
+        return align(self, *given)
+
+    def generated(self: Batch, *given: Any) -> Any:
+        calls.append("generate")
+        return generate(self, *given)
+
+    monkeypatch.setattr(WhisperModel, "find_alignment", aligned)
+    monkeypatch.setattr(Batch, "_generate", generated)
+    Whisper(rehearsal.MODEL_DIR, device="cpu", workers=3)
+    assert sorted(calls) == ["align"] * 3 + ["generate"] * 3
+
+
+def test_numbers_that_overflow_at_the_start_name_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def overflows(self: Batch) -> None:
+        raise FloatingPointError("not a number")
+
+    monkeypatch.setattr(Batch, "warm_up", overflows)
+    with pytest.raises(DeviceUnavailable, match="VIVA_ASR_COMPUTE_TYPE"):
+        Whisper(rehearsal.MODEL_DIR, device="cpu")

@@ -102,6 +102,16 @@ def test_bad_pieces_are_errors_in_their_own_places(whisper: Whisper) -> None:
     assert isinstance(outcomes[-1], UnknownLanguage)
 
 
+def test_interims_get_whole_seconds_and_finals_few_lengths(whisper: Whisper) -> None:
+    def windows(words: bool) -> list[int]:
+        lengths = (1.0, 4.5, 5.5, 7.2, 12.5, 29.0)
+        audio = [np.zeros(round(s * 16_000), np.float32) for s in lengths]
+        return [whisper.bucket(Piece(one, "en", words=words))[0] // 100 for one in audio]
+
+    assert windows(words=True) == [5, 7, 7, 10, 15, 30]
+    assert windows(words=False) == [5, 6, 7, 9, 14, 30]
+
+
 def test_prompts_of_different_plans_share_a_bucket(whisper: Whisper) -> None:
     plans = [("Python",), ("Emma", "Kevin"), ("payment", "team"), ()]
     buckets = [whisper.bucket(piece("Yes.", hotwords=plan)) for plan in plans]

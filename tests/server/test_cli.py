@@ -267,7 +267,7 @@ def test_models_are_listed_without_asking_anyone(run: Run, tmp_path: Path) -> No
     assert listed["small"].startswith("damaged")
     assert listed["rehearsal"].startswith("here")
     code, _, err = run("models", "fetch", "nonsense")
-    assert (code, "no speech model 'nonsense'" in err) == (1, True)
+    assert (code, "no model 'nonsense'" in err) == (1, True)
 
 
 def test_an_unexpected_error_is_a_sentence_and_with_debug_a_traceback(

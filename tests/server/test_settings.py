@@ -36,6 +36,9 @@ def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load(port=8002, host=None).port == 8002
     assert load().media_ports == (40000, 40100)
     assert load(media_ports="5-6").media_ports == (5, 6)
+    monkeypatch.setenv("VIVA_ASR_MODELS", "zh=sensevoice, en=/models/a=b,")
+    assert load().asr_models == {"zh": "sensevoice", "en": "/models/a=b"}
+    assert load(asr_models={}).asr_models == {}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,10 @@ def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ("media_ports", "9-8", "the lower one first"),
         ("media_ports", "0-8", "between 1 and 65535"),
         ("media_ip", "example.org", "write an IP address"),
+        ("asr_models", "sensevoice", "write language=model, several by comma"),
+        ("asr_models", "zh=", "write language=model"),
+        ("asr_models", "Chinese=sensevoice", "write language=model"),
+        ("asr_models", "zh=a,zh=b", "a language has one model"),
         ("public_url", "jobs.example", "write a whole address"),
         ("public_url", "https://[", "write a whole address"),
         ("public_url", "https://jobs.example:99999", "write a whole address"),

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aiortc import RTCPeerConnection
 
@@ -13,11 +14,13 @@ from agent.events import Incident
 from agent.plan import Plan
 from asr import rehearsal
 from asr.errors import HearingError
+from asr.recognition import Piece
 from asr.whisper import Whisper
 from server import recogniser, wiring
 from server.media import ice
 from server.settings import load
 
+SECOND = Piece(np.zeros(16_000, np.float32), "en")
 MODEL = "http://127.0.0.1:8000/v1"
 GRADER = "http://127.0.0.1:8001/v1"
 
@@ -56,11 +59,13 @@ def test_the_shortest_window_is_a_setting(given: dict[str, str], frames: int) ->
         load(asr_model="rehearsal", asr_device="cpu", **given)
     ) as engine:
         assert isinstance(engine._decoder, Whisper)
-        assert engine._decoder._window(100) == frames
+        assert engine._decoder.bucket(SECOND)[0] == frames
 
 
-def test_peoples_speech_gets_ten_seconds() -> None:
-    assert recogniser.window_s(load()) == 10.0
+def test_peoples_speech_gets_ten_seconds(tmp_path: Path) -> None:
+    own = shutil.copytree(rehearsal.MODEL_DIR, tmp_path / "our-whisper")
+    with recogniser.load_recogniser(load(asr_model=str(own), asr_device="cpu")) as engine:
+        assert engine._decoder.bucket(SECOND)[0] == 1000
 
 
 def test_the_recogniser_is_named_as_it_was_chosen_with_what_it_computes() -> None:

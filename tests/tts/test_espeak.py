@@ -10,9 +10,10 @@ from livekit.agents import APIConnectOptions
 
 from tts import espeak_child
 from tts.audio import SAMPLE_RATE, Samples
+from tts.child import ChildDied
 from tts.errors import EspeakError
 from tts.espeak import EspeakTTS, render
-from tts.espeak_process import EspeakDied, EspeakProcess, Utterance
+from tts.espeak_process import EspeakProcess, Utterance
 
 ONCE = APIConnectOptions(max_retry=0)
 SENTENCE = "Tell me about a time when you had to learn something new in a short time."
@@ -215,7 +216,7 @@ async def test_a_process_that_gives_no_sentence_is_given_up(then: str) -> None:
         async for _ in process.speak(Utterance("Hello.")):
             pytest.fail("it has no audio to give")
     await process.aclose()
-    assert not issubclass(EspeakError, EspeakDied)
+    assert not issubclass(EspeakError, ChildDied)
 
 
 def test_a_line_is_rendered_with_rate_pitch_and_gap() -> None:

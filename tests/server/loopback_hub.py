@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 
 SHA = "0" * 40
 
@@ -29,7 +29,7 @@ class Hub:
                 "size": len(data),
                 "blobId": "b",
                 "lfs": {"sha256": sha(data), "size": len(data), "pointerSize": 130}
-                if name.endswith(".bin")
+                if name.endswith((".bin", ".onnx"))
                 else None,
             }
             for name, data in self.files.items()
@@ -64,7 +64,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
             elif url.path == modelscope:
                 self._file(query["FilePath"])
             elif url.path.startswith(f"/{hub.repository}/resolve/{SHA}/"):
-                self._file(url.path.rsplit("/", 1)[1])
+                self._file(unquote(url.path.removeprefix(f"/{hub.repository}/resolve/{SHA}/")))
             else:
                 self._json({"error": "Repository not found"}, 404, "RepoNotFound")
 
