@@ -44,6 +44,8 @@ bench-quick: install
 	$(BIN)/python -m bench.rejoin --quick
 	$(BIN)/python -m bench.asr_cost --quick
 	$(BIN)/python -m bench.asr_latency --quick
+	$(BIN)/python -m bench.asr_sessions --quick
+	$(BIN)/python -m bench.asr_silence --quick
 
 vllm-env: install  ## The environment of the vLLM contract test (6 GB, from the package index)
 	$(BIN)/python tests/vllm/environment.py

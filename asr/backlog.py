@@ -6,21 +6,26 @@
   after it those first pieces that fit into the same batch. Whoever was served goes to the back, so
   a piece that fits nobody else's batch waits at most one batch for each stream before its own.
 * Nothing waits for a batch to fill: it is what waits now, shared among the workers that are free.
+* No client of several fills the queue: it may have three times as much waiting as still fits in. So
+  one alone gets three quarters, two get three sevenths each, and there is always room for another.
 * What cannot be recognised in time is refused when it is asked for; what became late is not begun.
 
-Batches across sessions are what WhisperLive's batching does; ours are formed without a timer.
+Batches across sessions are what WhisperLive's batching does; ours are formed without a timer. A
+limit that follows the room that is left is Choudhury and Hahne's (dynamic queue length thresholds).
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from asr.errors import Overloaded
-from asr.recognition import Piece, Priority, Recognition
+from asr.recognition import Piece, Priority, Recognition, Source
 from asr.segmenter import SAMPLE_RATE
 
 LEARNING_RATE = 0.1
+CLIENT_TO_ROOM = 3.0
+"""What one client may have waiting, for what still fits in."""
 
 
 @dataclass(eq=False)
@@ -34,9 +39,16 @@ class Job:
     """Jobs with equal ones fit into one batch."""
     done: "Future[Recognition]" = field(default_factory=Future)
 
+    asked_at: float = 0.0
+
     @property
     def seconds(self) -> float:
         return len(self.piece.audio) / SAMPLE_RATE
+
+    @property
+    def client(self) -> Hashable:
+        """None where there is only one."""
+        return self.source.client if isinstance(self.source, Source) else None
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,11 @@ class Backlog:
         """Finals waiting."""
         return sum(len(jobs) for jobs in self._finals.values())
 
+    @property
+    def cost(self) -> float:
+        """Seconds of work for a second of audio."""
+        return self._cost
+
     def admit(self, job: Job, at: float) -> Job | None:
         """Raises `Overloaded`, changing nothing. Gives back an interim that has to go for it."""
         if job.priority is Priority.INTERIM:
@@ -68,14 +85,17 @@ class Backlog:
                 raise Overloaded("Interim results wait for an idle recogniser.")
             self._interim = job
             return None
+        job.asked_at = at
         self._check_time(job, at)
+        if job.client is not None:
+            self._check_share(job)
         self._finals.setdefault(job.source, deque()).append(job)
         dropped, self._interim = self._interim, None
         return dropped
 
     def _check_time(self, job: Job, at: float) -> None:
         limits = self._limits
-        wait_s = sum(w.seconds for w in self._waiting()) * self._cost / limits.workers
+        wait_s = self._work_s(self._waiting())
         if len(self) >= limits.max_queued or wait_s > limits.max_wait_s:
             raise Overloaded(
                 f"{len(self)} pieces of speech wait, about {wait_s:.0f} s of work:"
@@ -83,6 +103,23 @@ class Backlog:
             )
         if job.deadline is not None and at + wait_s >= job.deadline:
             raise Overloaded(f"About {wait_s:.1f} s of work wait, more than there is time for.")
+
+    def _check_share(self, job: Job) -> None:
+        waiting = [w for jobs in self._finals.values() for w in jobs]
+        own = [w for w in waiting if w.client == job.client]
+        if self._filled([*own, job]) > CLIENT_TO_ROOM * (1 - self._filled(waiting)):
+            raise Overloaded(
+                f"{len(own)} pieces of speech of this client wait among {len(self)}: what is left"
+                " is for others."
+            )
+
+    def _filled(self, jobs: list[Job]) -> float:
+        """The queue: 1 is full."""
+        by_number = len(jobs) / self._limits.max_queued
+        return max(by_number, self._work_s(jobs) / self._limits.max_wait_s)
+
+    def _work_s(self, jobs: Iterable[Job]) -> float:
+        return sum(job.seconds for job in jobs) * self._cost / self._limits.workers
 
     def take(self) -> list[Job]:
         """The next batch for a worker that is free; empty where nothing waits."""

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
+from asr.framing import Windows
 from asr.recording import Recording, mixed
 from asr.segmenter import WINDOW, Pcm, Segment, Segmenter, SegmenterOptions
 from asr.silero import Probabilities, Silero
@@ -19,23 +18,17 @@ class Cutter:
     ) -> None:
         self._segmenter = Segmenter(options)
         self._vad = vad or Silero()
-        self._rest = np.zeros(0, np.int16)  # less than a window
+        self._windows = Windows()
         self.samples = 0
         """Heard so far."""
 
     def push(self, samples: Pcm) -> Iterator[Segment]:
         self.samples += len(samples)
-        audio = np.concatenate([self._rest, samples])
-        whole = len(audio) // WINDOW * WINDOW
-        self._rest = audio[whole:].copy()
-        return self._cut(audio[:whole])
+        return self._cut(self._windows.push(samples))
 
     def finish(self) -> Iterator[Segment]:
         """The last window is filled up with silence."""
-        if len(self._rest):
-            last = np.pad(self._rest, (0, WINDOW - len(self._rest)))
-            self._rest = self._rest[:0]
-            yield from self._cut(last)
+        yield from self._cut(self._windows.finish())
         segment = self._segmenter.flush()
         if segment is not None:
             yield segment

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from asr.admission import Admission, AdmissionLimits
 from asr.backlog import Backlog, Job, Limits
 from asr.decoder import BatchDecoder, Decoder, batched
 from asr.errors import HearingError, Overloaded, RecognitionFailed
@@ -32,6 +33,9 @@ MAX_BATCH = {"cpu": 4, "cuda": 32}
 2, 4, 8 (random weights, int8, one thread), and all of a batch wait for its last. CUDA: by guess."""
 MAX_BATCH_S = {"cpu": 40.0, "cuda": 480.0}
 """Seconds of audio: long windows are encoder work, which does not gain."""
+BUSY = {"cpu": AdmissionLimits.busy, "cuda": 2 * AdmissionLimits.busy}
+"""Share of the workers' time that may be promised, by what pieces cost alone. CUDA: by guess, for
+full batches gain there at least twice that."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,13 @@ class Engine:
         max_wait_s: float = 8.0,
         max_batch: int = MAX_BATCH["cpu"],
         max_batch_s: float = MAX_BATCH_S["cpu"],
+        admission: AdmissionLimits | None = None,
         spare: Callable[[], Decoder | BatchDecoder] | None = None,
         clock: Callable[[], float] = time.monotonic,
         device: str = "cpu",
     ) -> None:
-        """`spare` makes the decoder that is tried last, when it is first needed."""
+        """`admission`: who may begin (asr/admission.py). `spare` makes the decoder that is tried
+        last, when it is first needed."""
         self._device = device
         self._decoder = batched(decoder)
         self._make_spare = spare
@@ -81,6 +87,7 @@ class Engine:
         self._clock = clock
         self._changed = threading.Condition()
         self._backlog = Backlog(Limits(workers, max_queued, max_wait_s, max_batch, max_batch_s))
+        self._admission = Admission(replace(admission or AdmissionLimits(), workers=workers))
         self._counts = Counts()
         self._closed = False
         self._threads = [
@@ -101,8 +108,10 @@ class Engine:
         workers: int | None = None,
         floor_s: float | None = None,
         languages: Sequence[str] = (),
+        max_queued: int = 256,
         max_wait_s: float = 8.0,
         max_batch: int | None = None,
+        admission: AdmissionLimits | None = None,
     ) -> Self:
         """Load the model; takes seconds, so call it before the first session. `name`: what to call
         it, by default as its folder. `floor_s`: Whisper's shortest window, by default what was
@@ -126,7 +135,9 @@ class Engine:
         return cls(
             model,
             workers=workers,
+            max_queued=max_queued,
             max_wait_s=max_wait_s,
+            admission=admission or AdmissionLimits(busy=BUSY[model.device]),
             max_batch=max_batch or MAX_BATCH[model.device],
             max_batch_s=MAX_BATCH_S[model.device],
             spare=(lambda: on("cpu", None)) if model.device == "cuda" else None,
@@ -157,6 +168,28 @@ class Engine:
     def counts(self) -> Counts:
         with self._changed:
             return self._counts
+
+    @property
+    def sessions(self) -> int:
+        """Those that have entered."""
+        with self._changed:
+            return len(self._admission)
+
+    @property
+    def promised(self) -> float:
+        """Share of the workers' time that the sessions need: 1 is all of it."""
+        with self._changed:
+            return self._admission.promised(self._clock(), cost=self._backlog.cost)
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
+        """Raises `AtCapacity`; see `asr.recognition.Admitting`."""
+        with self._changed:
+            at, cost = self._clock(), self._backlog.cost
+            self._admission.enter(session, at, cost=cost, regardless=regardless)
+
+    def leave(self, session: Hashable) -> None:
+        with self._changed:
+            self._admission.leave(session)
 
     async def recognise(
         self,
@@ -209,7 +242,10 @@ class Engine:
             with self._changed:
                 if self._closed:
                     raise RecognitionFailed("The recogniser is closed.")
-                dropped = self._backlog.admit(job, self._clock())
+                at = self._clock()
+                dropped = self._backlog.admit(job, at)
+                if job.priority is Priority.FINAL:
+                    self._admission.asked(job.seconds, at)
                 self._changed.notify()
         except HearingError as e:
             self._count(job, e)
@@ -296,12 +332,18 @@ class Engine:
             self._backlog.finished()
             if given_s:  # what fails at once teaches nothing
                 self._backlog.learn(given_s, took_s)
+                self._note_ready(jobs, took_s, began + took_s)
             if jobs:
                 largest = max(self._counts.largest_batch, len(jobs))
                 self._counts = replace(self._counts, largest_batch=largest)
                 self._add(batches=1, items=len(jobs))
         for job, outcome in done:
             self._finish(job, outcome)
+
+    def _note_ready(self, jobs: list[Job], work_s: float, at: float) -> None:
+        for job in jobs:
+            if job.priority is Priority.FINAL:
+                self._admission.ready(job.seconds, at - job.asked_at, work_s, at)
 
     def _outcomes(self, pieces: list[Piece]) -> list[Outcome]:
         """One for each, in order, whatever the model does."""

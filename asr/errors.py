@@ -33,6 +33,10 @@ class Overloaded(RecognitionFailed):
     """More audio is waiting than this machine recognises in time."""
 
 
+class AtCapacity(HearingError):
+    """One more session would be heard badly, and so would the others: later, or elsewhere."""
+
+
 class UnreadableRecording(HearingError):
     """A file is no recording that can be read; the message says what is wrong with it."""
 

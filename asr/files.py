@@ -202,6 +202,7 @@ def _dropped(speaker: str | None, heard: HeardSegment, total_s: float) -> Droppe
         "no_speech": "no_speech",
         "repetition": "repetition",
         "impossible_rate": "impossible_rate",
+        "unintelligible": "unintelligible",
     }
     return DroppedSegment(
         start=_rounded(min(heard.start_s, total_s)),

@@ -32,6 +32,14 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A stream of one of several clients: neither may take the room of others."""
+
+    client: Hashable
+    stream: Hashable = None
+
+
+@dataclass(frozen=True)
 class HeardWord:
     text: str
     start_s: float
@@ -87,6 +95,21 @@ class Recogniser(Protocol):
 
         Raises `RecognitionFailed`, and `Overloaded` at once rather than falling behind.
         """
+        ...
+
+
+class Admitting(Protocol):
+    """What keeps a recogniser from being promised to more sessions than it can hear."""
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
+        """Before a session begins. `regardless`: it was in before, and must not be refused.
+
+        Raises `AtCapacity`: whoever is in is heard as before, and this one must come later.
+        """
+        ...
+
+    def leave(self, session: Hashable) -> None:
+        """It has ended; one that never entered leaves too."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from asr.decoder import base_language
 from asr.engine import Counts, Engine
-from asr.errors import UnknownLanguage
+from asr.errors import AtCapacity, UnknownLanguage
 from asr.recognition import Audio, Priority, Recognition, Served
 
 
@@ -48,6 +48,30 @@ class Router:
     def queued(self) -> int:
         """Finals waiting, at all of them."""
         return sum(engine.queued for engine in self._engines)
+
+    @property
+    def sessions(self) -> int:
+        """Those that have entered."""
+        return max(engine.sessions for engine in self._engines)
+
+    @property
+    def promised(self) -> float:
+        """Of the engine whose time is promised most."""
+        return max(engine.promised for engine in self._engines)
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
+        """Into each of them, or none: which languages it will speak is not known yet, and on one
+        machine they share what there is. Raises `AtCapacity`."""
+        try:
+            for engine in self._engines:
+                await engine.enter(session, regardless=regardless)
+        except AtCapacity:
+            self.leave(session)
+            raise
+
+    def leave(self, session: Hashable) -> None:
+        for engine in self._engines:
+            engine.leave(session)
 
     @property
     def counts(self) -> Counts:

@@ -7,21 +7,19 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions, LanguageCode, stt, vad
 
-from asr import guards
-from asr.decoder import base_language
-from asr.emission import Emission, Emitter
-from asr.errors import RecognitionFailed
-from asr.heard import HeardSegment, Pending, Verdict, judge
+from asr.emission import Emission
+from asr.framing import Windows
+from asr.heard import HeardSegment, Pending, Verdict
+from asr.listening import Listening, ListeningOptions
 from asr.recognition import Priority, Recognition
-from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segment, Segmenter
+from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segment
 
 if TYPE_CHECKING:
     from asr.stt import WhisperSTT
@@ -45,30 +43,31 @@ class WhisperStream(stt.RecognizeStream):
         self._parent = parent
         self._language = language
         self._vad = vad
-        self._segmenter = Segmenter(parent.segmenter)
-        self._emitter = Emitter(
-            language=base_language(language), final_after_s=parent.final_after_s
+        options = ListeningOptions(
+            language=language,
+            segmenter=parent.segmenter,
+            final_after_s=parent.final_after_s,
+            interim_every_s=parent.interim_every_s,
+            retry_after_s=parent.retry_after_s,
+            low_confidence_logprob=parent.low_confidence_logprob,
         )
-        self._results: deque[tuple[int, Segment, asyncio.Task[Recognition | str]]] = deque()
+        self._listening = Listening(options, self)
+        self._segmenter = self._listening.segmenter
+        self._emitter = self._listening.emitter
         self._said: list[HeardSegment] = []  # since the last final
         self._unreported: list[HeardSegment] = []
         self._agent_spoke = False
-        self._interim: asyncio.Task[None] | None = None
-        self._interim_at = 0  # position of the last one
-        self._pieces = 0
-        self._rest = np.zeros(0, np.int16)  # less than a window
+        self._windows = Windows()
         self._pushed = 0  # windows given to the VAD
         self._flush_at: int | None = None
         self._last_pending = Pending(False, 0, False)
         self._last_audio = time.monotonic()
-        self._started_at = 0.0
-        self._tasks: set[asyncio.Task[Any]] = set()
         super().__init__(stt=parent, conn_options=conn_options, sample_rate=SAMPLE_RATE)
 
     @property
     def started_at(self) -> float:
         """`time.time()` at the first sample; 0 before it."""
-        return self._started_at
+        return self._listening.started_at
 
     @property
     def pending(self) -> Pending:
@@ -104,8 +103,7 @@ class WhisperStream(stt.RecognizeStream):
 
     async def aclose(self) -> None:
         await super().aclose()
-        for task in self._tasks:
-            task.cancel()
+        self._listening.close()
 
     # Audio in.
 
@@ -115,23 +113,19 @@ class WhisperStream(stt.RecognizeStream):
                 self._hear(item, ears)
             else:
                 self.cut()
-        if len(self._rest):
-            self._push_window(np.pad(self._rest, (0, WINDOW - len(self._rest))), ears)
+        self._push_windows(self._windows.finish(), ears)
         ears.end_input()
 
     def _hear(self, frame: rtc.AudioFrame, ears: vad.VADStream) -> None:
-        if not self._started_at:
-            self._started_at = time.time() - frame.duration
+        if not self._listening.started_at:
+            self._listening.started_at = time.time() - frame.duration
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)[:, 0]
-        audio = np.concatenate([self._rest, samples])
-        whole = len(audio) // WINDOW * WINDOW
-        for start in range(0, whole, WINDOW):
-            self._push_window(audio[start : start + WINDOW], ears)
-        self._rest = audio[whole:].copy()
+        self._push_windows(self._windows.push(samples), ears)
 
-    def _push_window(self, window: Pcm, ears: vad.VADStream) -> None:
-        self._pushed += 1
-        ears.push_frame(rtc.AudioFrame(window.tobytes(), SAMPLE_RATE, 1, WINDOW))
+    def _push_windows(self, audio: Pcm, ears: vad.VADStream) -> None:
+        for window in audio.reshape(-1, WINDOW):
+            self._pushed += 1
+            ears.push_frame(rtc.AudioFrame(window.tobytes(), SAMPLE_RATE, 1, WINDOW))
 
     async def _listen(self, ears: vad.VADStream) -> None:
         async for event in ears:
@@ -144,28 +138,27 @@ class WhisperStream(stt.RecognizeStream):
             raise APIConnectionError("the voice activity detector stopped")
 
     def _window(self, window: Pcm, probability: float) -> None:
-        segment = self._segmenter.push(window, probability)
+        cut = self._listening.push(window, probability)
         if self._segmenter.open and self._parent.agent_speaking:
             self._agent_spoke = True
-        if segment is not None:
-            self._recognise(segment)
-        elif self._flush_at is not None and self._segmenter.position >= self._flush_at * WINDOW:
+        if not cut and self._flush_due():
             self._flush()
-        self._overhear()
+        self._listening.interims.look(self._segmenter)
         self._emit()
 
     def cut(self) -> None:
         """Cut behind what was pushed so far, as a flush of the session does."""
         self._flush_at = self._pushed
-        if self._segmenter.position >= self._pushed * WINDOW:
+        if self._flush_due():
             self._flush()
+
+    def _flush_due(self) -> bool:
+        at = self._flush_at
+        return at is not None and self._segmenter.position >= at * WINDOW
 
     def _flush(self) -> None:
         self._flush_at = None
-        segment = self._segmenter.flush()
-        if segment is not None:
-            self._recognise(segment)
-        self._emit()
+        self._listening.flush()
 
     async def _watch_for_stalls(self) -> None:
         """A line that went dead in mid-word still gives what was said before."""
@@ -178,90 +171,23 @@ class WhisperStream(stt.RecognizeStream):
                     self._flush()
                 self._emit(silence_s=math.inf)
 
-    # Recognition.
+    # What the listening asks for and tells.
 
-    def _recognise(self, segment: Segment) -> None:
-        piece = self._pieces
-        self._pieces += 1
-        self._emitter.cut(piece)
-        task = self._own(self._result(segment, piece))
-        self._results.append((piece, segment, task))
-        task.add_done_callback(lambda _: self._settle())
-
-    async def _result(self, segment: Segment, piece: int) -> Recognition | str:
-        """The recognition, or why there is none. The same audio is tried twice."""
-        audio = segment.audio.astype(np.float32) / 32_768
-        for attempt in (1, 2):
-            try:
-                return await self._ask(audio, Priority.FINAL)
-            except RecognitionFailed as e:
-                reason = str(e)
-                logger.warning("segment %d, attempt %d: %s", piece, attempt, e)
-            except asyncio.CancelledError:
-                raise
-            except Exception as e:
-                # Any engine may stand behind the protocol; a segment is lost, the stream is not.
-                reason = f"{type(e).__name__}: {e}"
-                logger.exception("segment %d, attempt %d", piece, attempt)
-            if attempt == 1:
-                await asyncio.sleep(self._parent.retry_after_s)
-        return reason
-
-    async def _ask(self, audio: np.ndarray, priority: Priority) -> Recognition:
+    async def ask(self, audio: Pcm, *, interim: bool) -> Recognition:
         return await self._parent.recogniser.recognise(
-            audio,
+            np.divide(audio, 32_768, dtype=np.float32),
             language=self._language,
             hotwords=self._parent.hotwords,
-            priority=priority,
+            priority=Priority.INTERIM if interim else Priority.FINAL,
             source=id(self),
         )
 
-    def _settle(self) -> None:
-        """Take what is done, in the order in which it was said."""
-        while self._results and self._results[0][2].done():
-            piece, segment, task = self._results.popleft()
-            if task.cancelled():
-                return  # the stream is closing
-            heard = self._judged(segment, task.result())
-            self._emitter.heard(piece, heard.text)
-            self._unreported.append(heard)
-            self._said.append(heard)
+    def heard(self, piece: int, segment: Segment, heard: HeardSegment) -> None:
+        self._unreported.append(heard)
+        self._said.append(heard)
+
+    def emit(self) -> None:
         self._emit()
-
-    def _judged(self, segment: Segment, result: Recognition | str) -> HeardSegment:
-        return judge(
-            segment,
-            result,
-            language=base_language(self._language),
-            low_confidence_logprob=self._parent.low_confidence_logprob,
-            stream_started_at=self._started_at,
-        )
-
-    def _overhear(self) -> None:
-        """Ask for an interim result of the open speech, one at a time."""
-        every = self._parent.interim_every_s
-        audio = None
-        if every is not None and (self._interim is None or self._interim.done()):
-            since = max(self._interim_at, self._segmenter.open_start())
-            if self._segmenter.position - since >= every * SAMPLE_RATE:
-                audio = self._segmenter.open_audio()
-        if audio is not None:
-            self._interim_at = self._segmenter.position
-            self._interim = self._own(self._interim_result(audio, self._pieces))
-
-    async def _interim_result(self, audio: Pcm, piece: int) -> None:
-        try:
-            heard = await self._ask(audio.astype(np.float32) / 32_768, Priority.INTERIM)
-        except RecognitionFailed:
-            return  # busy with finals: the next one will do
-        except Exception:
-            # As in `_result`; an interim may be lost without a word.
-            logger.debug("no interim result", exc_info=True)
-            return
-        voiced_s = len(audio) / SAMPLE_RATE
-        if piece == self._pieces and guards.reason_to_drop(heard, voiced_s) is None:
-            self._emitter.overheard(heard.text)
-            self._emit()
 
     # Events out.
 
@@ -318,13 +244,5 @@ class WhisperStream(stt.RecognizeStream):
     async def _finish(self) -> None:
         """The input has ended: recognise what is open, and give the last final."""
         self._flush()
-        while self._results:
-            await asyncio.wait([task for _, _, task in self._results])
-            await asyncio.sleep(0)  # lets `_settle` run
+        await self._listening.results.all_told()
         self._emit(silence_s=math.inf)
-
-    def _own(self, work: Any) -> "asyncio.Task[Any]":
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

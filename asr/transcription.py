@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Reason = Literal["no_speech", "repetition", "impossible_rate", "failed"]
+Reason = Literal["no_speech", "repetition", "impossible_rate", "unintelligible", "failed"]
 
 
 class _Model(BaseModel):
@@ -48,8 +48,8 @@ class DroppedSegment(_Model):
     end: float
     speaker: str | None
     reason: Reason = Field(
-        description="no_speech, repetition, impossible_rate: a guard kept invented words out."
-        " failed: it could not be recognised."
+        description="no_speech, repetition, impossible_rate, unintelligible: a guard kept invented"
+        " words out. failed: it could not be recognised."
     )
     detail: str | None = Field(default=None, description="Why it failed.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import asr_sessions, human_speech
+from bench import human_speech, paced_speech
 from bench.asr_script import SAMPLE_RATE, Clip, Pcm
 
 LEAD_S = 0.4
@@ -19,7 +19,7 @@ PAUSES_S = {"fluent": (0.10, 0.24), "paused": (0.3, 2.0)}
 def sentences(folder: Path | None) -> list[Pcm]:
     """Of a human voice where a folder of recordings is given; espeak's otherwise."""
     if folder is None:
-        return [pcm for _, pcm in asr_sessions.clips()]
+        return [pcm for _, pcm in paced_speech.clips()]
     return [clip.pcm for clip in human_speech.sentences(human_speech.load(folder))]
 
 

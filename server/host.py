@@ -19,6 +19,8 @@ from weakref import WeakValueDictionary
 
 from agent.events import Event, RequestMade
 from agent.journal import Fenced
+from asr.errors import HearingError
+from asr.recognition import Admitting
 from server import logs
 from server.api.notices import notice
 from server.api.ports import Answer, Busy, NotConsented, NotLive, Over
@@ -74,8 +76,10 @@ class CallHost:
         *,
         on_ended: Callable[[str], None] = lambda interview_id: None,
         companion: Callable[[CallHost, Equipment], Companion] | None = None,
+        ears: Admitting | None = None,
     ) -> None:
-        """`companion` is made on the call loop, and lives there as long as the host."""
+        """`companion` is made on the call loop, and lives there as long as the host. `ears`: the
+        recogniser, asked before a spoken leg begins; None hears everybody."""
         self._store = store
         self._make_equipment = equipment
         self._settings = settings
@@ -89,6 +93,9 @@ class CallHost:
         self._calls: dict[str, Call] = {}
         self._held: dict[str, float] = {}
         self._joining: set[str] = set()
+        self._ears = ears
+        self._heard: set[str] = set()
+        """Interviews that the recogniser counts as its own."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """One join at a time of an interview; a lock lives while somebody holds or awaits it."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -172,7 +179,7 @@ class CallHost:
         self, interview_id: str, peer: Peer, on_left: OnLeft, channel: Channel = "phone"
     ) -> Call:
         """Join with a peer that stays its owner's. Raises `Busy`, `NotConsented`, `Over`."""
-        async with self._place(interview_id):
+        async with self._place(interview_id, spoken=True):
             call = await self._new_leg(interview_id, channel)
             await self._begin(call, call.join_spoken(peer, on_left))
             return call
@@ -192,7 +199,7 @@ class CallHost:
     async def _join_spoken(
         self, interview_id: str, sdp: str, type: str, channel: Channel
     ) -> Answer:
-        async with self._place(interview_id):
+        async with self._place(interview_id, spoken=True):
             # Answered before the old leg is touched: a bad offer must not end a good call.
             peer, answer = await Peer.answer(
                 sdp,
@@ -216,33 +223,57 @@ class CallHost:
             return call.leg.epoch
 
     @asynccontextmanager
-    async def _place(self, interview_id: str) -> AsyncIterator[None]:
+    async def _place(self, interview_id: str, *, spoken: bool = False) -> AsyncIterator[None]:
         """A turn to join, and room for it, counted at once: those who join in the same moment
         must not find the same last place. Raises `Busy`."""
         logs.set_interview(interview_id)
         async with self._lock(interview_id):
+            known = interview_id in self._places
             self._check_room(interview_id)
             self._joining.add(interview_id)
             try:
+                if spoken:
+                    await self._be_heard(interview_id, known=known)
                 yield
             finally:
                 self._joining.discard(interview_id)
+                self._give_up_places()
+
+    async def _be_heard(self, interview_id: str, *, known: bool) -> None:
+        """Room at the recogniser, whose speech would else come late for all. Whoever has a place
+        is not refused in mid-interview. Raises `Busy`."""
+        if self._ears is None or interview_id in self._heard:
+            return
+        try:
+            await self._ears.enter(interview_id, regardless=known)
+        except HearingError as error:
+            logger.warning("a candidate waits for the recogniser: %s", error)
+            raise Busy(len(self._places)) from error
+        self._heard.add(interview_id)
 
     def _lock(self, interview_id: str) -> asyncio.Lock:
         return self._locks.setdefault(interview_id, asyncio.Lock())
 
     def _check_room(self, interview_id: str) -> None:
         self._give_up_places()
-        places = self._calls.keys() | self._held.keys() | self._joining
+        places = self._places
         full = interview_id not in places and len(places) >= self._settings.max_interviews
         if full or self._stopping:
             raise Busy(len(places))
+
+    @property
+    def _places(self) -> set[str]:
+        return self._calls.keys() | self._held.keys() | self._joining
 
     def _give_up_places(self) -> None:
         now = self._loop.time()
         for interview_id in [held for held, until in self._held.items() if until <= now]:
             del self._held[interview_id]
             self._bus.forget(interview_id)
+        for interview_id in self._heard - self._places:
+            self._heard.discard(interview_id)
+            if self._ears is not None:
+                self._ears.leave(interview_id)
 
     async def _new_leg(self, interview_id: str, channel: Channel) -> Call:
         old = self._calls.pop(interview_id, None)
@@ -329,6 +360,7 @@ class CallHost:
             if call is not None:
                 await self._close(call, "dropped")
             self._held.pop(interview_id, None)
+            self._give_up_places()
 
     def _over(self, call: Call, reason: LeaveReason | None) -> None:
         self._keep(self._close(call, reason))
@@ -345,12 +377,15 @@ class CallHost:
                 del self._calls[interview_id]
         if call.interview.ended is not None:
             self._held.pop(interview_id, None)
+            self._give_up_places()
             call.publish_state("ended")
             self._loop.call_later(self._settings.hold_s, self._bus.forget, interview_id)
             self._on_ended(interview_id)
 
     def _hold(self, interview_id: str) -> None:
         self._held[interview_id] = self._loop.time() + self._settings.hold_s
+        # The recogniser may serve other servers too: nobody need join here for a place to be free.
+        self._loop.call_later(self._settings.hold_s + 0.1, self._give_up_places)
 
     async def _stop(self) -> None:
         self._stopping = True

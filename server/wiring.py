@@ -178,6 +178,7 @@ async def run_server(settings: Settings) -> None:
         HostSettings(max_interviews=settings.max_interviews, ice=ice),
         on_ended=lambda _interview_id: reports.wake(),
         companion=switchboard_of(settings, store) if settings.phone else None,
+        ears=recogniser,
     )
     host.start()
     reports.start()

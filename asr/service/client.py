@@ -12,17 +12,16 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Coroutine, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
 
 from asr.errors import (
+    AtCapacity,
     HearingError,
     Overloaded,
     RecognitionFailed,
@@ -32,18 +31,22 @@ from asr.errors import (
 from asr.recognition import Audio, Priority, Recognition, Served
 from asr.segmenter import SAMPLE_RATE, Pcm
 from asr.service import protocol
+from asr.service.doors import Doors
+from asr.service.line import Line
 from asr.service.protocol import (
     FRAME_SAMPLES,
     Cancel,
+    Enter,
+    Entered,
     Error,
     FromService,
-    Hello,
-    Ping,
+    Leave,
     Ready,
     Recognise,
     Recognised,
     Refused,
     Sound,
+    TurnedAway,
 )
 from asr.service.segments import MAX_HELD, MAX_HELD_S
 
@@ -51,10 +54,9 @@ logger = logging.getLogger(__name__)
 
 PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Before each new attempt; the last one again and again."""
-PING_S = 20.0
-"""So that a connection without speech is not taken for a dead one."""
-OPEN_S = 5.0
 RETRY_S = 0.5
+ENTER_S = 3.0
+"""For how long somebody who wants to begin waits to hear whether there is room."""
 
 
 @dataclass(eq=False)
@@ -88,19 +90,17 @@ class RemoteRecogniser:
         `give_up_after_s`: how long a segment waits for its answer, over restarts of the service.
         """
         self.url = url
-        self._token = token
         self._give_up_after_s = give_up_after_s
-        self._pauses_s = tuple(pauses_s)
         self._numbers = itertools.count()
         self._jobs: dict[int, _Job] = {}  # unanswered, oldest first
         self._samples = 0  # of those
-        self._outbox: asyncio.Queue[_Job | Cancel] | None = None  # while connected
         self._first: Future[Ready] = Future()
-        self._why_not = "it does not answer"
+        self._line = Line(url, token=token, pauses_s=tuple(pauses_s), owner=self)
+        self._doors = Doors(self._say)
         self._closing = False
         self._lock = threading.Lock()  # nothing is submitted to a loop that has ended
         self._loop = asyncio.new_event_loop()
-        self._task = self._loop.create_task(self._stay_connected())
+        self._task = self._loop.create_task(self._line.hold())
         self._thread = threading.Thread(target=self._live, name="asr-remote", daemon=True)
         self._thread.start()
         try:
@@ -108,7 +108,7 @@ class RemoteRecogniser:
         except (TimeoutError, Refused):
             self.close()
             raise ServiceUnavailable(
-                f"The recogniser at {url} cannot be used: {self._why_not.rstrip('.')}."
+                f"The recogniser at {url} cannot be used: {self._line.why_not.rstrip('.')}."
                 " Start it with `viva asr`, or correct VIVA_ASR_URL and VIVA_ASR_TOKEN."
             ) from None
 
@@ -128,8 +128,8 @@ class RemoteRecogniser:
         return {lang: Served(o.model, o.compute_type, o.device) for lang, o in own}
 
     @property
-    def connected(self) -> bool:
-        return self._outbox is not None
+    def reachable(self) -> bool:
+        return self._line.connected
 
     async def recognise(
         self,
@@ -150,16 +150,36 @@ class RemoteRecogniser:
             source=str(source)[:200],
         )
         job = _Job(pcm, request)
-        with self._lock:
-            if self._closing:
-                raise RecognitionFailed("The recogniser is closed.")
-            self._loop.call_soon_threadsafe(self._submit, job)
+        if not self._on_loop(lambda: self._submit(job)):
+            raise RecognitionFailed("The recogniser is closed.")
         try:
             return await asyncio.wrap_future(job.done)
         finally:
-            with self._lock:
-                if job.done.cancelled() and not self._closing:
-                    self._loop.call_soon_threadsafe(self._give_back, job)
+            if job.done.cancelled():
+                self._on_loop(lambda: self._give_back(job))
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
+        """See `asr.recognition.Admitting`. While the service is away nobody new is let in."""
+        name, asked = str(session)[:200], Future[None]()
+        if not self._on_loop(lambda: self._doors.enter(name, asked, regardless=regardless)):
+            raise RecognitionFailed("The recogniser is closed.")
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(asked), ENTER_S)
+        except TimeoutError:
+            self.leave(session)
+            why = "it does not answer" if self.reachable else self._line.why_not
+            raise AtCapacity(f"The recogniser at {self.url} is away: {why}.") from None
+
+    def leave(self, session: Hashable) -> None:
+        name = str(session)[:200]
+        self._on_loop(lambda: self._doors.leave(name))
+
+    def _on_loop(self, work: Callable[[], object]) -> bool:
+        """False when it is closed."""
+        with self._lock:
+            if not self._closing:
+                self._loop.call_soon_threadsafe(work)
+            return not self._closing
 
     def close(self) -> None:
         """What is unanswered fails; blocks until the thread has ended."""
@@ -187,69 +207,27 @@ class RemoteRecogniser:
         finally:
             for job in [*self._jobs.values()]:
                 self._settle(job, RecognitionFailed("The recogniser is closed."))
+            self._doors.close()
             self._loop.close()
 
-    async def _stay_connected(self) -> None:
-        pauses = self._pauses()
-        while True:
-            try:
-                async with connect(
-                    self.url,
-                    proxy=None,  # speech goes to the host that was named, and to no other
-                    compression=None,
-                    max_size=2**20,
-                    open_timeout=OPEN_S,
-                    close_timeout=1,
-                    ping_interval=5,
-                    ping_timeout=5,
-                ) as socket:
-                    await self._greet(socket)
-                    pauses = self._pauses()
-                    await self._converse(socket)
-            except (OSError, TimeoutError, WebSocketException, Refused) as e:
-                self._lost(e)
-            await asyncio.sleep(next(pauses))
+    # What the line tells.
 
-    def _pauses(self) -> Iterator[float]:
-        return itertools.chain(self._pauses_s, itertools.repeat(self._pauses_s[-1]))
-
-    async def _greet(self, socket: ClientConnection) -> None:
-        await socket.send(Hello(token=self._token, kind="segments").model_dump_json())
-        async with asyncio.timeout(OPEN_S):
-            ready = await _receive(socket)
-        if not isinstance(ready, Ready):
-            raise Refused("bad_message", "what answers there does not speak as `viva asr` does")
+    def connected(self, ready: Ready) -> None:
         if not self._first.done():
             self._first.set_result(ready)
         elif ready.models != self._ready.models:
             logger.warning("%s has %s now, not %s", self.url, ready.models, self._ready.models)
         self._ready = ready
-
-    async def _converse(self, socket: ClientConnection) -> None:
-        """Until the connection is lost: raises why."""
-        self._outbox = asyncio.Queue()
+        for request in self._doors.requests():
+            self._say(request)
         for job in self._jobs.values():
             job.again = True
-            self._outbox.put_nowait(job)
+            self._send(job)
         logger.info(
             "connected to %s; unanswered segments sent again: %d", self.url, len(self._jobs)
         )
-        works: list[Coroutine[Any, Any, None]] = [
-            self._send(socket, self._outbox), self._read(socket), _keep_alive(socket)
-        ]  # fmt: skip
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _lost(self, error: Exception) -> None:
-        was_connected, self._outbox = self._outbox is not None, None
-        self._why_not = str(error) or type(error).__name__
+    def lost(self, error: Exception, *, was_connected: bool) -> None:
         for job in [job for job in self._jobs.values() if job.request.interim]:
             self._settle(job, Overloaded("The connection to the recogniser was lost."))
         if was_connected:
@@ -257,66 +235,63 @@ class RemoteRecogniser:
                 "the recogniser at %s was lost with %d segments unanswered: %s",
                 self.url,
                 len(self._jobs),
-                self._why_not,
+                self._line.why_not,
             )
         refused = isinstance(error, Refused) and error.code == "unauthorised"
         if refused and not self._first.done():
             self._first.set_exception(error)  # no waiting mends that
 
-    async def _send(self, socket: ClientConnection, outbox: "asyncio.Queue[_Job | Cancel]") -> None:
-        while True:
-            match await outbox.get():
-                case Cancel() as cancel:
-                    await socket.send(cancel.model_dump_json())
-                case _Job() as job if not job.done.done():
-                    await socket.send(job.request.model_dump_json())
-                    for start in range(0, len(job.pcm), FRAME_SAMPLES):
-                        piece = job.pcm[start : start + FRAME_SAMPLES]
-                        await socket.send(protocol.pack(Sound(job.number, start, piece)))
+    def received(self, message: FromService) -> None:
+        match message:
+            case Recognised(segment=number) if job := self._jobs.get(number):
+                self._settle(job, protocol.recognition(message))
+            case Error(segment=int(number)) if job := self._jobs.get(number):
+                self._refused(job, _failure(message))
+            case Entered(session=session):
+                self._doors.entered(session)
+            case TurnedAway(session=session, text=text):
+                self._doors.turned_away(session, text)
+            case _:
+                pass  # a pong, or an answer that nobody waits for
 
-    async def _read(self, socket: ClientConnection) -> None:
-        while True:
-            match await _receive(socket):
-                case Recognised() as message:
-                    if job := self._jobs.get(message.segment):
-                        self._settle(job, protocol.recognition(message))
-                case Error(segment=int(number)) as message:
-                    if job := self._jobs.get(number):
-                        self._refused(job, _failure(message))
-                case _:
-                    pass  # a pong
+    # Segments.
 
     def _refused(self, job: _Job, failure: HearingError) -> None:
         if job.again and isinstance(failure, Overloaded):
             # After an outage every client sends all it has at once: more than the queue holds.
-            self._loop.call_later(RETRY_S, self._send_again, job, self._outbox)
+            self._loop.call_later(RETRY_S, self._send_again, job, self._line.number)
         else:
             self._settle(job, failure)
 
-    def _send_again(self, job: _Job, outbox: "asyncio.Queue[_Job | Cancel] | None") -> None:
+    def _send_again(self, job: _Job, line: int) -> None:
         # A new connection has it already.
-        if outbox is not None and outbox is self._outbox and job.number in self._jobs:
-            outbox.put_nowait(job)
+        if line == self._line.number and job.number in self._jobs:
+            self._send(job)
 
     def _submit(self, job: _Job) -> None:
         held = self._samples + len(job.pcm)
         if len(self._jobs) >= MAX_HELD or held > MAX_HELD_S * SAMPLE_RATE:
             _finish(job, Overloaded(f"{len(self._jobs)} pieces of speech wait for {self.url}."))
-        elif job.request.interim and self._outbox is None:
+        elif job.request.interim and not self.reachable:
             _finish(job, Overloaded(f"The recogniser at {self.url} is away."))
         else:
             self._jobs[job.number] = job
             self._samples = held
             job.late = self._loop.call_later(self._give_up_after_s, self._give_up, job)
-            if self._outbox is not None:
-                self._outbox.put_nowait(job)
+            self._send(job)
+
+    def _send(self, job: _Job) -> None:
+        self._line.say(lambda: _frames(job))
+
+    def _say(self, message: Enter | Leave | Cancel) -> None:
+        self._line.say(lambda: [message.model_dump_json()])
 
     def _give_up(self, job: _Job) -> None:
         self._settle(
             job,
             RecognitionFailed(
                 f"The recogniser at {self.url} gave no answer in {self._give_up_after_s:.0f} s"
-                + ("." if self.connected else f": {self._why_not}.")
+                + ("." if self.reachable else f": {self._line.why_not}.")
             ),
         )
         self._cancel(job)
@@ -328,8 +303,7 @@ class RemoteRecogniser:
             self._cancel(job)
 
     def _cancel(self, job: _Job) -> None:
-        if self._outbox is not None:
-            self._outbox.put_nowait(Cancel(segment=job.number))
+        self._say(Cancel(segment=job.number))
 
     def _settle(self, job: _Job, result: Recognition | HearingError) -> None:
         del self._jobs[job.number]
@@ -337,6 +311,15 @@ class RemoteRecogniser:
         if job.late:
             job.late.cancel()
         _finish(job, result)
+
+
+def _frames(job: _Job) -> Iterator[str | bytes]:
+    if job.done.done():
+        return  # the caller has gone, or it was answered
+    yield job.request.model_dump_json()
+    for start in range(0, len(job.pcm), FRAME_SAMPLES):
+        piece = job.pcm[start : start + FRAME_SAMPLES]
+        yield protocol.pack(Sound(job.number, start, piece))
 
 
 def _finish(job: _Job, result: Recognition | HearingError) -> None:
@@ -356,20 +339,3 @@ def _failure(message: Error) -> HearingError:
             return UnknownLanguage(message.text)
         case _:
             return RecognitionFailed(message.text)
-
-
-async def _receive(socket: ClientConnection) -> FromService:
-    """The next message; an error that ends the connection is raised."""
-    data = await socket.recv()
-    if not isinstance(data, str):
-        raise Refused("bad_message", "what answers there does not speak as `viva asr` does")
-    message = protocol.from_service(data)
-    if isinstance(message, Error) and message.segment is None:
-        raise Refused(message.code, message.text)
-    return message
-
-
-async def _keep_alive(socket: ClientConnection) -> None:
-    while True:
-        await asyncio.sleep(PING_S)
-        await socket.send(Ping().model_dump_json())

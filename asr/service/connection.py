@@ -12,6 +12,7 @@ import logging
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from asr.errors import AtCapacity
 from asr.segmenter import SAMPLE_RATE
 from asr.service import protocol
 from asr.service.parts import Listener, Parts
@@ -53,7 +54,7 @@ class Connection:
         """From the hello to the close; raises nothing."""
         try:
             hello = await self._greet()
-            with self._parts.metrics.sessions.labels(hello.kind).track_inprogress():
+            with self._parts.metrics.connections.labels(hello.kind).track_inprogress():
                 await self._converse(hello)
         except Refused as e:
             await self._refuse(e)
@@ -85,8 +86,20 @@ class Connection:
         return hello
 
     async def _converse(self, hello: Hello) -> None:
-        kind = Stream if hello.kind == "stream" else Segments
-        listener: Listener = kind(self._parts, hello, self._tell)
+        if hello.kind == "segments":  # its sessions enter one by one
+            await self._listen(Segments(self._parts, hello, self._tell))
+            return
+        stream, recogniser = Stream(self._parts, hello, self._tell), self._parts.recogniser
+        try:
+            await recogniser.enter(stream.source, regardless=hello.regardless)
+        except AtCapacity as e:
+            raise Refused("at_capacity", str(e)) from e
+        try:
+            await self._listen(stream)
+        finally:
+            recogniser.leave(stream.source)
+
+    async def _listen(self, listener: Listener) -> None:
         recogniser = self._parts.recogniser
         self._tell(
             protocol.ready(recogniser, recogniser.model, recogniser.compute_type, self._device)

@@ -1,14 +1,14 @@
 """What the two kinds of connection have in common: the recogniser, the counts, a way to answer."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from asr.errors import Overloaded
-from asr.recognition import Priority, Recogniser, Recognition
+from asr.recognition import Admitting, Priority, Recogniser, Recognition, Source
 from asr.segmenter import Pcm
 from asr.service.metrics import Metrics
 from asr.service.protocol import FromService, Message, Sound
@@ -17,13 +17,17 @@ Tell = Callable[[FromService], None]
 """Puts a message into the connection's outbox."""
 
 
-class ServedRecogniser(Recogniser, Protocol):
+class ServedRecogniser(Recogniser, Admitting, Protocol):
     """What the service needs of `asr.engine.Engine`."""
 
     @property
     def compute_type(self) -> str: ...
     @property
     def queued(self) -> int: ...
+    @property
+    def sessions(self) -> int: ...
+    @property
+    def promised(self) -> float: ...
 
 
 class Listener(Protocol):
@@ -57,7 +61,7 @@ class Parts:
         language: str,
         hotwords: Sequence[str],
         interim: bool,
-        source: Hashable,
+        source: Source,
     ) -> Recognition:
         began = time.monotonic()
         outcome = "failed"

@@ -39,11 +39,18 @@ Code = Literal[
     "too_fast",  # a stream sent faster than it is recognised
     "too_slow",  # the answers are not read
     "idle",  # nothing came for a minute
+    "at_capacity",  # no further session can be heard well now; later, or elsewhere
     "overloaded",  # the recogniser has more than it can do in time; later, or elsewhere
     "failed",  # this segment could not be recognised
     "draining",  # the service is about to stop: go on with the next one
 ]
-CLOSE: dict[Code, int] = {"overloaded": 1013, "too_slow": 1013, "draining": 1012, "failed": 1011}
+CLOSE: dict[Code, int] = {
+    "at_capacity": 1013,
+    "overloaded": 1013,
+    "too_slow": 1013,
+    "draining": 1012,
+    "failed": 1011,
+}
 """WebSocket's codes; 1008 ("policy violation") where none stands here."""
 
 Position = Annotated[int, Field(ge=0, lt=2**63)]
@@ -74,6 +81,8 @@ class Hello(Message):
     """Of a stream."""
     hotwords: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     """Of a stream: terms that are likely to be said, dearest first."""
+    regardless: bool = False
+    """Of a stream that goes on after a lost connection: it was in, and is not refused."""
     rate: int = SAMPLE_RATE
     channels: int = 1
 
@@ -97,6 +106,22 @@ class Cancel(Message):
 
     type: Literal["cancel"] = "cancel"
     segment: Number
+
+
+class Enter(Message):
+    """May one more session begin? Of a worker that recognises segments; a stream asks by hello."""
+
+    type: Literal["enter"] = "enter"
+    session: Text
+    regardless: bool = False
+    """It was in before the connection was lost: it is counted, and not refused."""
+
+
+class Leave(Message):
+    """A session has ended. All of a connection's leave with it."""
+
+    type: Literal["leave"] = "leave"
+    session: Text
 
 
 class Flush(Message):
@@ -200,6 +225,19 @@ class Recognised(Message):
     words: tuple[Word, ...]
 
 
+class Entered(Message):
+    type: Literal["entered"] = "entered"
+    session: Text
+
+
+class TurnedAway(Message):
+    """This session may not begin now; the others, and the connection, go on."""
+
+    type: Literal["turned_away"] = "turned_away"
+    session: Text
+    text: str
+
+
 class Error(Message):
     """With a segment: only that one is refused. Without: the connection is closed."""
 
@@ -223,8 +261,20 @@ class Ended(Message):
     """Where the stream ended. What lies between the last core and here was silence."""
 
 
-FromClient = Hello | Recognise | Cancel | Flush | End | Ping
-FromService = Ready | Interim | Preflight | Final | Utterance | Recognised | Error | Pong | Ended
+FromClient = Hello | Recognise | Cancel | Enter | Leave | Flush | End | Ping
+FromService = (
+    Ready
+    | Interim
+    | Preflight
+    | Final
+    | Utterance
+    | Recognised
+    | Entered
+    | TurnedAway
+    | Error
+    | Pong
+    | Ended
+)
 
 _CLIENT: TypeAdapter[FromClient] = TypeAdapter(Annotated[FromClient, Field(discriminator="type")])
 _SERVICE: TypeAdapter[FromService] = TypeAdapter(

@@ -10,18 +10,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asr.decoder import LONGEST_S
-from asr.errors import HearingError, Overloaded, UnknownLanguage
+from asr.errors import AtCapacity, HearingError, Overloaded, UnknownLanguage
+from asr.recognition import Source
 from asr.segmenter import SAMPLE_RATE, Pcm
 from asr.service.parts import Parts, Tell
 from asr.service.protocol import (
     Cancel,
     Code,
+    Enter,
+    Entered,
     Error,
     Hello,
+    Leave,
     Message,
     Recognise,
     Refused,
     Sound,
+    TurnedAway,
     recognised,
 )
 
@@ -31,6 +36,7 @@ MAX_HELD_S = 600.0
 """Sound that one connection may have here unrecognised: 19 MB."""
 MAX_HELD = 512
 """Segments likewise."""
+MAX_SESSIONS = 1024
 
 
 @dataclass(eq=False)
@@ -49,6 +55,8 @@ class Segments:
         self._tell = tell
         self._asked: dict[int, _Asked] = {}
         self._held = 0  # samples
+        self._entering: dict[str, asyncio.Task[None]] = {}
+        """The sessions that are in, or may be."""
 
     @property
     def settled(self) -> int:
@@ -61,6 +69,10 @@ class Segments:
             case Cancel():
                 if asked := self._asked.get(message.segment):
                     self._drop(asked)
+            case Enter():
+                self._enter(message)
+            case Leave(session=session):
+                self._leave(session)
             case _:
                 raise Refused("bad_message", "flush and end are for streams.")
 
@@ -83,6 +95,34 @@ class Segments:
         for asked in self._asked.values():
             if asked.task:
                 asked.task.cancel()
+        for session in list(self._entering):
+            self._leave(session)
+
+    def _enter(self, message: Enter) -> None:
+        if len(self._entering) >= MAX_SESSIONS:
+            raise Refused("bad_message", f"No client has {MAX_SESSIONS} sessions.")
+        if message.session not in self._entering:
+            task = asyncio.create_task(self._admit(message))
+            self._entering[message.session] = task
+
+    async def _admit(self, message: Enter) -> None:
+        session = message.session
+        try:
+            key = self._source(session)
+            await self._parts.recogniser.enter(key, regardless=message.regardless)
+            self._tell(Entered(session=session))
+        except AtCapacity as e:
+            self._entering.pop(session, None)
+            self._parts.metrics.refused.labels("at_capacity").inc()
+            self._tell(TurnedAway(session=session, text=str(e)))
+
+    def _leave(self, session: str) -> None:
+        if task := self._entering.pop(session, None):
+            task.cancel()
+            self._parts.recogniser.leave(self._source(session))
+
+    def _source(self, stream: str) -> Source:
+        return Source(id(self), stream)
 
     def _ask(self, message: Recognise) -> None:
         if message.segment in self._asked:
@@ -126,7 +166,7 @@ class Segments:
                 language=message.language,
                 hotwords=message.hotwords,
                 interim=message.interim,
-                source=(id(self), message.source),
+                source=self._source(message.source),
             )
             self._tell(recognised(message.segment, found))
             return

@@ -47,7 +47,9 @@ class Service:
         self._drain_s = drain_s
         self._draining = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self.metrics = Metrics(lambda: recogniser.queued)
+        self.metrics = Metrics(
+            lambda: recogniser.queued, lambda: recogniser.sessions, lambda: recogniser.promised
+        )
         ready = protocol.ready(recogniser, recogniser.model, recogniser.compute_type, device)
         self.metrics.model.labels(ready.model, ready.compute_type, ready.device).set(1)
         for own in ready.languages.values():
@@ -133,7 +135,9 @@ class Service:
         return {
             "state": "draining" if self._draining.is_set() else "ready",
             **ready.model_dump(exclude={"type"}),
-            "sessions": len(self._running),
+            "connections": len(self._running),
+            "sessions": has.sessions,
+            "promised": round(has.promised, 3),
             "queue": self._recogniser.queued,
         }
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,11 +117,16 @@ class Ears:
 
 
 class _Served:
-    """A recogniser as the service's stream wants it; what it counts is not looked at here."""
+    """A recogniser as the service's stream wants it; what it counts is not looked at here, and a
+    caller is admitted where the line is."""
 
     compute_type = ""
-    queued = 0
+    queued = sessions = 0
+    promised = 0.0
 
     def __init__(self, recogniser: Recogniser) -> None:
         self.recognise = recogniser.recognise
         self.model = recogniser.model
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None: ...
+    def leave(self, session: Hashable) -> None: ...

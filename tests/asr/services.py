@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from asr.errors import AtCapacity
 from asr.service import protocol
 from asr.service.protocol import End, Ended, Error, Final, FromService, Hello, Ready, Sound
 from asr.service.server import Service
@@ -32,9 +33,24 @@ class ScriptedEngine(ScriptedRecogniser):
 
     compute_type = "none"
     queued = 0
+    promised = 0.0
 
     def __init__(self) -> None:
         super().__init__(by_level)
+        self.room = 1_000
+        self.inside: set[Hashable] = set()
+
+    @property
+    def sessions(self) -> int:
+        return len(self.inside)
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
+        if len(self.inside) >= self.room and not regardless:
+            raise AtCapacity(f"{len(self.inside)} sessions are here.")
+        self.inside.add(session)
+
+    def leave(self, session: Hashable) -> None:
+        self.inside.discard(session)
 
 
 @asynccontextmanager
@@ -146,7 +162,7 @@ class AsrProcess:
 
     async def answers(self) -> None:
         """Until it can be asked."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):  # as a busy machine starts it
             while True:
                 assert self._running.poll() is None, self.log
                 try:

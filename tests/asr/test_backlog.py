@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from asr.backlog import Backlog, Job, Limits
 from asr.errors import Overloaded
-from asr.recognition import Piece, Priority
+from asr.recognition import Piece, Priority, Source
 
 STREAMS = 6
 
@@ -155,3 +155,34 @@ def test_the_estimate_learns_from_what_the_work_took() -> None:
         line.learn(audio_s=10.0, took_s=10.0)
     with pytest.raises(Overloaded, match="20 pieces of speech wait"):
         line.admit(job("more"), 0.0)
+
+
+def fill(line: Backlog, client: object, *, seconds: float = 1.0) -> int:
+    """How many pieces of so many streams of one client get in."""
+    for n in range(1000):
+        try:
+            line.admit(job(Source(client, n), seconds=seconds), 0.0)
+        except Overloaded:
+            return n
+    raise AssertionError("there is no end to it")
+
+
+def test_one_client_leaves_room_for_others_and_they_for_it() -> None:
+    line = backlog(max_queued=64, max_wait_s=1000.0)
+    assert fill(line, "a") == 48
+    assert fill(line, "b") == 12
+    assert fill(line, "c") == 3
+    while line.take():
+        line.finished()
+    assert fill(line, "c") == 48
+
+
+def test_long_pieces_fill_a_clients_share_by_their_work() -> None:
+    line = backlog(max_queued=1000, max_wait_s=8.0)  # 160 s of speech, as nothing was learnt yet
+    assert fill(line, "a", seconds=10.0) == 12
+    assert fill(line, "b", seconds=1.0) == 30
+
+
+def test_a_client_that_is_alone_in_the_process_has_all_of_the_queue() -> None:
+    line = backlog(*(job(n) for n in range(64)), max_queued=64, max_wait_s=1000.0)
+    assert len(line) == 64

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
+from asr.admission import AdmissionLimits
 from asr.engine import Engine
-from asr.errors import Overloaded, RecognitionFailed
+from asr.errors import AtCapacity, Overloaded, RecognitionFailed
 from asr.recognition import Audio, Priority, Recognition
 
 
@@ -149,3 +150,41 @@ async def test_a_closed_engine_refuses(slow: tuple[Engine, SlowDecoder]) -> None
     await asyncio.to_thread(engine.close)
     with pytest.raises(RecognitionFailed, match="closed"):
         await engine.recognise(piece(1), language="en")
+
+
+async def test_sessions_enter_as_long_as_what_was_measured_allows() -> None:
+    now = 0.0
+    decoder = SlowDecoder()
+    engine = Engine(decoder, admission=AdmissionLimits(measure_s=1.0), clock=lambda: now)
+    for name in ("a", "b"):
+        await engine.enter(name)
+    with pytest.raises(AtCapacity, match="not measured yet"):
+        await engine.enter("c")
+    task = asyncio.create_task(engine.recognise(piece(1, 20.0), language="en", source="a"))
+    await asyncio.to_thread(decoder.entered.acquire)
+    decoder.go.release()
+    await task  # twenty seconds of speech in no time at all
+    for number in range(10):
+        await engine.enter(number)
+    with pytest.raises(AtCapacity, match="busy to"):
+        for number in range(100):
+            await engine.enter(number)
+    assert engine.sessions >= 12
+    assert 0.4 < engine.promised <= 0.6
+    await engine.enter("known", regardless=True)
+    for name in ("a", "b", "known", "never seen"):
+        engine.leave(name)
+    await asyncio.to_thread(engine.close)
+
+
+async def test_finals_that_come_late_keep_new_sessions_out() -> None:
+    now = 0.0
+    decoder = SlowDecoder()
+    engine = Engine(decoder, admission=AdmissionLimits(measure_s=1.0), clock=lambda: now)
+    tasks = [await busy(engine, decoder), await ask(engine, 1), await ask(engine, 2)]
+    now = 2.0
+    decoder.go.release(3)
+    await asyncio.gather(*tasks)
+    with pytest.raises(AtCapacity, match=r"finals take 2\.0 s"):
+        await engine.enter("new")
+    await asyncio.to_thread(engine.close)

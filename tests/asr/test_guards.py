@@ -3,7 +3,7 @@
 import pytest
 
 from asr.guards import plain, reason_to_drop, repetitive, unsure
-from asr.recognition import Recognition
+from asr.recognition import HeardWord, Recognition
 
 
 def heard(text: str, avg_logprob: float | None = -0.1, no_speech_prob: float = 0.01) -> Recognition:
@@ -52,6 +52,28 @@ def test_more_words_than_the_time_holds_are_dropped() -> None:
     text = "please subscribe to the channel and leave a comment below"
     assert reason_to_drop(heard(text), voiced_s=0.2) == "impossible_rate"
     assert reason_to_drop(heard(text), voiced_s=3.0) is None
+
+
+def guessed(text: str, avg_logprob: float, probability: float) -> Recognition:
+    words = tuple(HeardWord(w, i, i + 0.5, probability) for i, w in enumerate(text.split()))
+    return Recognition(text, "en", avg_logprob, 0.0, words)
+
+
+def test_a_sentence_of_which_each_word_is_a_guess_is_dropped() -> None:
+    babble = guessed("In my opinion I usually young early organized people.", -1.4, 0.28)
+    assert reason_to_drop(babble, voiced_s=8.0) == "unintelligible"
+
+
+@pytest.mark.parametrize(
+    ("text", "avg_logprob", "probability"),
+    [
+        ("Yes, I did.", -1.4, 0.3),  # too short to tell
+        ("I used it in my last job.", -0.9, 0.3),  # the whole is likelier than its words
+        ("I used it in my last job.", -1.4, 0.6),  # and the words than the whole
+    ],
+)
+def test_a_faint_answer_survives(text: str, avg_logprob: float, probability: float) -> None:
+    assert reason_to_drop(guessed(text, avg_logprob, probability), voiced_s=3.0) is None
 
 
 def test_a_model_without_confidence_is_taken_at_its_word() -> None:

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asr.errors import Overloaded, RecognitionFailed, ServiceUnavailable, UnknownLanguage
+from asr.errors import (
+    AtCapacity,
+    Overloaded,
+    RecognitionFailed,
+    ServiceUnavailable,
+    UnknownLanguage,
+)
 from asr.recognition import HeardWord, Priority, Recognition
 from asr.service import client
 from asr.service.client import RemoteRecogniser
@@ -92,7 +98,7 @@ async def place(engine: ScriptedEngine) -> AsyncIterator[Restarting]:
 async def test_it_is_the_recogniser_that_the_service_has(
     remote: RemoteRecogniser, engine: ScriptedEngine
 ) -> None:
-    assert (remote.model, remote.compute_type, remote.connected) == ("script", "none", True)
+    assert (remote.model, remote.compute_type, remote.reachable) == ("script", "none", True)
     found = Recognition("yes", "en", -0.1, 0.2, (HeardWord("yes", 0.1, 0.3, 0.9),), 0.4)
     engine.script = lambda _audio, _priority: found
     assert await remote.recognise(audio(1000), language="en") == found
@@ -140,7 +146,7 @@ async def test_a_lost_connection_loses_no_segment(
             asked = len(engine.asked)
             await until(lambda asked=asked: len(engine.asked) > asked)  # type: ignore[misc]
             await place.die()
-            await until(lambda: not remote.connected)
+            await until(lambda: not remote.reachable)
             meanwhile = ask(remote, 2000 + round_)
             await place.start()
             engine.go.set()
@@ -157,7 +163,7 @@ async def test_what_is_sent_again_waits_while_all_others_do_too(
     monkeypatch.setattr(client, "RETRY_S", 0.01)
     async with connected(place.url) as remote:
         await place.die()
-        await until(lambda: not remote.connected)
+        await until(lambda: not remote.reachable)
         waiting = ask(remote, 1000)
         full = [Overloaded("64 pieces wait")] * 3
         engine.script = lambda heard, _: full.pop() if full else by_level(heard)
@@ -194,7 +200,7 @@ async def test_an_interim_is_not_waited_for(place: Restarting, engine: ScriptedE
 async def test_a_service_that_stays_away_is_given_up_in_the_end(place: Restarting) -> None:
     async with connected(place.url, give_up_after_s=0.2) as remote:
         await place.die()
-        await until(lambda: not remote.connected)
+        await until(lambda: not remote.reachable)
         with pytest.raises(RecognitionFailed, match=r"no answer in 0 s: .*[Cc]onnect"):
             await ask(remote, 1000)
         await place.start()
@@ -207,7 +213,7 @@ async def test_another_token_after_a_restart_does_not_end_the_trying(
         await place.die()
         await place.start(token="some-other-token-1")
         waiting = ask(remote, 1000)
-        await until(lambda: "token" in remote._why_not)
+        await until(lambda: "token" in remote._line.why_not)
         await place.die()
         await place.start()
         assert (await waiting).text == "w1000"
@@ -243,7 +249,7 @@ async def test_too_much_is_refused_here_already(
     monkeypatch.setattr(client, "MAX_HELD_S", 1.0)
     async with connected(place.url) as remote:
         await place.die()
-        await until(lambda: not remote.connected)
+        await until(lambda: not remote.reachable)
         waiting = ask(remote, 1000)
         await asyncio.sleep(0)
         with pytest.raises(Overloaded, match="wait for ws://"):
@@ -260,9 +266,48 @@ async def test_closing_fails_what_waits_and_all_that_comes_later(
         waiting = ask(remote, 1000)
         await until(lambda: len(engine.asked) == 1)
         await asyncio.to_thread(remote.close)
-        for task in (waiting, ask(remote, 2000)):
+        for task in (waiting, ask(remote, 2000), remote.enter("a")):
             with pytest.raises(RecognitionFailed, match="closed"):
                 await task
+        remote.leave("a")
+
+
+async def test_a_session_learns_before_it_begins_whether_there_is_room(
+    remote: RemoteRecogniser, engine: ScriptedEngine
+) -> None:
+    engine.room = 1
+    await remote.enter("a")
+    await remote.enter("a")
+    with pytest.raises(AtCapacity, match="1 sessions are here"):
+        await remote.enter("b")
+    await remote.enter("c", regardless=True)
+    await until(lambda: len(engine.inside) == 2)
+    for session in ("a", "c", "never there"):
+        remote.leave(session)
+    await remote.enter("b")
+    assert len(engine.inside) == 1
+
+
+async def test_who_is_in_stays_in_when_the_service_is_started_again(
+    place: Restarting, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(place.url) as remote:
+        await remote.enter("a")
+        await remote.enter("b")
+        remote.leave("b")
+        await until(lambda: len(engine.inside) == 1)
+        await place.die()
+        await until(lambda: not remote.reachable and not engine.inside)
+        engine.room = 0
+        await remote.enter("was here", regardless=True)  # and nobody is asked
+        monkeypatch.setattr(client, "ENTER_S", 0.1)
+        with pytest.raises(AtCapacity, match="is away"):
+            await remote.enter("new")
+        await place.start()
+        await until(lambda: len(engine.inside) == 2)
+        monkeypatch.setattr(client, "ENTER_S", 10.0)
+        with pytest.raises(AtCapacity, match="2 sessions are here"):
+            await remote.enter("new")
 
 
 async def test_any_loop_may_ask(remote: RemoteRecogniser) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asr.engine import Engine
-from asr.errors import RecognitionFailed, UnknownLanguage
+from asr.errors import AtCapacity, RecognitionFailed, UnknownLanguage
 from asr.recognition import Audio, Recognition, Served, model_of
 from asr.router import Router
 from asr.stt import WhisperSTT
@@ -54,6 +54,21 @@ async def test_without_a_default_other_languages_are_refused_with_what_to_set() 
         with pytest.raises(UnknownLanguage, match=r"'fr', only for en, zh: VIVA_ASR_MODEL"):
             await router.recognise(SECOND, language="fr")
         assert router.counts.given == 1
+
+
+async def test_a_session_enters_every_engine_or_none() -> None:
+    wide, narrow = Engine(Named("wide"), workers=3), Engine(Named("narrow"))
+    with Router(wide, {"zh": narrow}) as router:
+        await router.enter("a")
+        await router.enter("b")
+        with pytest.raises(AtCapacity):  # two for each worker, until speech is measured
+            await router.enter("c")
+        assert (wide.sessions, narrow.sessions, router.sessions) == (2, 2, 2)
+        assert router.promised == narrow.promised
+        router.leave("a")
+        await router.enter("c")
+        await router.enter("d", regardless=True)
+        assert (wide.sessions, narrow.sessions) == (3, 3)
 
 
 async def test_closing_closes_every_engine() -> None:

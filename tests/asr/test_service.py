@@ -16,7 +16,21 @@ from asr.recognition import Priority
 from asr.service import connection, protocol, segments, stream
 from asr.service.metrics import Metrics
 from asr.service.parts import Parts
-from asr.service.protocol import End, Error, Flush, Ping, Pong, Ready, Recognise, Recognised, Sound
+from asr.service.protocol import (
+    End,
+    Enter,
+    Entered,
+    Error,
+    Flush,
+    Leave,
+    Ping,
+    Pong,
+    Ready,
+    Recognise,
+    Recognised,
+    Sound,
+    TurnedAway,
+)
 from asr.service.server import Service
 from tests.asr.hearing import WINDOW, by_level, tone
 from tests.asr.services import (
@@ -430,6 +444,55 @@ async def test_controls_of_the_other_kind_are_refused(at: At) -> None:
             assert await refusal(socket) == ("bad_message", 1008)
 
 
+# --- who may begin --------------------------------------------------------------------------------
+
+
+async def test_a_stream_is_turned_away_before_it_begins_and_the_others_go_on(
+    at: At, engine: ScriptedEngine
+) -> None:
+    engine.room = 1
+    async with admitted(at[1]) as inside:
+        async with connect(at[1], proxy=None) as socket:
+            await socket.send(hello())
+            assert await refusal(socket) == ("at_capacity", 1013)
+        async with admitted(at[1], regardless=True):  # one that goes on after a lost connection
+            assert len(engine.inside) == 2
+        await inside.send(End().model_dump_json())
+        await rest(inside)
+    async with asyncio.timeout(10):
+        while engine.inside:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [one.text for one in finals(await listen(at[1], _word(1000)))] == ["w1000"]
+
+
+async def test_a_workers_sessions_enter_and_leave_one_by_one_and_all_with_it(
+    at: At, engine: ScriptedEngine
+) -> None:
+    engine.room = 2
+
+    async def enter(session: str, **more: bool) -> protocol.FromService:
+        await socket.send(Enter(session=session, **more).model_dump_json())
+        return protocol.from_service(str(await socket.recv()))
+
+    async with admitted(at[1], kind="segments") as socket:
+        assert await enter("a") == Entered(session="a")
+        assert await enter("b") == Entered(session="b")
+        away = await enter("c")
+        assert isinstance(away, TurnedAway)
+        assert (away.session, away.text) == ("c", "2 sessions are here.")
+        await socket.send(Leave(session="a").model_dump_json())
+        await socket.send(Leave(session="unknown").model_dump_json())
+        assert await enter("c") == Entered(session="c")
+        assert await enter("d", regardless=True) == Entered(session="d")
+        health = json.loads((await asyncio.to_thread(get, f"{at[1]}/healthz"))[2])
+        assert (health["connections"], health["sessions"]) == (1, 3)
+    async with asyncio.timeout(10):
+        while engine.inside:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    metrics = (await asyncio.to_thread(get, f"{at[1]}/metrics"))[2]
+    assert 'viva_asr_refused_total{code="at_capacity"} 1.0' in metrics
+
+
 # --- what the operator sees -----------------------------------------------------------------------
 
 
@@ -442,8 +505,10 @@ async def test_health_says_what_is_loaded_and_how_busy_it_is(at: At) -> None:
         "model": "script",
         "compute_type": "none",
         "device": "cpu",
+        "connections": 1,
         "languages": {},
         "sessions": 1,
+        "promised": 0.0,
         "queue": 0,
     }
 
@@ -457,7 +522,8 @@ async def test_metrics_are_what_prometheus_reads(at: At) -> None:
     assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
     for line in (
         'viva_asr_model_info{compute_type="none",device="cpu",model="script"} 1.0',
-        'viva_asr_sessions{kind="stream"} 0.0',
+        'viva_asr_connections{kind="stream"} 0.0',
+        "viva_asr_sessions 0.0",
         'viva_asr_audio_seconds_total{kind="stream"} 1.512',
         'viva_asr_segments_total{outcome="recognised"} 1.0',
         "viva_asr_recognition_seconds_count 1.0",

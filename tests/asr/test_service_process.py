@@ -5,11 +5,13 @@ import json
 import logging
 import random
 import re
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 from livekit import rtc
+from websockets.asyncio.client import connect
 
 from asr.service import protocol
 from asr.service.client import RemoteRecogniser
@@ -23,6 +25,7 @@ from tests.asr.services import (
     admitted,
     finals,
     get,
+    hello,
     listen,
     rest,
     send_sound,
@@ -69,6 +72,35 @@ async def test_two_sessions_at_once_are_heard_apart(tmp_path: Path) -> None:
             await asyncio.to_thread(remote.close)
     for half, text in zip(halves, heard, strict=True):
         assert errors(" ".join(half), text) == 0
+
+
+@media
+async def test_sixteen_streams_at_once_are_heard_whole_and_apart(tmp_path: Path) -> None:
+    """As fast as they may come; every sample of each has one place."""
+    said = [answer(0.5, SENTENCES[n % 6], 0.5, SENTENCES[(n + 1) % 6], 0.7) for n in range(16)]
+    async with AsrProcess(tmp_path, free_port()) as process:
+        heard = await asyncio.gather(*(listen(process.url, pcm, regardless=True) for pcm in said))
+    for number, messages in enumerate(heard):
+        segments = finals(messages)
+        text = f"{SENTENCES[number % 6]} {SENTENCES[(number + 1) % 6]}"
+        assert errors(text, " ".join(one.text for one in segments)) == 0
+        edges = [0, *(one.end for one in segments)]
+        assert [one.start for one in segments] == edges[:-1]
+
+
+@media
+async def test_a_stream_too_many_is_turned_away_by_the_real_engine(tmp_path: Path) -> None:
+    """Nothing is measured yet: two for each worker, and the others later."""
+    async with AsrProcess(tmp_path, free_port()) as process, AsyncExitStack() as streams:
+        refused = None
+        for _ in range(1000):
+            socket = await streams.enter_async_context(connect(process.url, proxy=None))
+            await socket.send(hello())
+            refused = protocol.from_service(str(await socket.recv()))
+            if isinstance(refused, Error):
+                break
+        assert isinstance(refused, Error)
+        assert (refused.code, "not measured yet" in refused.text) == ("at_capacity", True)
 
 
 @media

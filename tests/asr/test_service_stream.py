@@ -8,6 +8,7 @@ import pytest
 
 from asr.engine import Engine
 from asr.errors import Overloaded
+from asr.recognition import Recognition
 from asr.segmenter import SAMPLE_RATE, WINDOW
 from asr.service import stream
 from asr.service.metrics import Metrics
@@ -22,6 +23,7 @@ from asr.service.protocol import (
     Utterance,
 )
 from asr.service.stream import Stream
+from bench import noises
 from tests.asr.hearing import by_level
 from tests.asr.services import ScriptedEngine, finals, greeting
 from tests.asr.speech import answer, errors, silence
@@ -89,6 +91,49 @@ async def test_silence_has_no_segments_and_is_settled_as_it_comes() -> None:
     assert one.settled > 119 * SAMPLE_RATE
 
 
+@pytest.mark.parametrize(
+    "sound",
+    [noises.silence, noises.white, noises.pink, noises.hum(60), noises.tones, noises.chords,
+     noises.clicks, noises.clipped],
+    ids=["silence", "white", "pink", "hum", "tones", "chords", "clicks", "clipped"],
+)  # fmt: skip
+async def test_sound_without_words_gives_none(engine: Engine, sound: noises.Sound) -> None:
+    pcm = np.concatenate(noises.stretches(sound, 8.0, seed=3))
+    loud = noises.at_level(pcm.astype(float), -25.0)
+    said = await heard(engine, np.concatenate([pcm, loud]))
+    assert not [one.text for one in finals(said) if one.text]
+    assert not [one for one in said if isinstance(one, Utterance)]
+    assert said[-1] == Ended(samples=len(pcm) + len(loud))
+
+
+async def test_clipped_speech_is_heard(engine: Engine) -> None:
+    pcm = np.clip(answer(0.5, SAID[0], 0.7).astype(int) * 6, -32_768, 32_767).astype(np.int16)
+    assert errors(SAID[0], " ".join(one.text for one in finals(await heard(engine, pcm)))) == 0
+
+
+async def test_twenty_minutes_without_a_pause_are_cut_and_hold_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "Silero", lambda: lambda pcm: np.ones(len(pcm) // WINDOW))
+    said: list[FromService] = []
+    recogniser = ScriptedEngine()
+    recogniser.script = lambda _audio, _priority: Recognition("yes", "en", -0.1, 0.0)
+    one = Stream(Parts(recogniser, Metrics(lambda: 0)), greeting(), said.append)
+    minute = np.full(60 * SAMPLE_RATE // WINDOW * WINDOW, 500, np.int16)
+    for number in range(20):
+        for start in range(0, len(minute), 10 * SAMPLE_RATE):
+            piece = minute[start : start + 10 * SAMPLE_RATE]
+            one.hear(Sound(0, number * len(minute) + start, piece))
+            await one._listening.results.all_told()
+        assert len(one._listening.segmenter._kept) * WINDOW < 11 * SAMPLE_RATE
+    await one.finish()
+    segments = finals(said)
+    assert said[-1] == Ended(samples=20 * len(minute))
+    assert [s.start for s in segments] == [0, *(s.end for s in segments)][:-1]
+    assert segments[-1].end == 20 * len(minute)
+    assert max(s.end - s.start for s in segments) <= 10 * SAMPLE_RATE
+
+
 async def test_what_is_not_recognised_yet_is_not_settled() -> None:
     recogniser = ScriptedEngine()
     recogniser.go.clear()
@@ -109,23 +154,22 @@ async def test_a_speaker_is_heard_while_speaking_and_at_the_pause(
     pcm = answer(SAID[1], 0.3)
     for start in range(0, len(pcm), 2 * WINDOW):
         one.hear(Sound(0, start, pcm[start : start + 2 * WINDOW]))
-        if one._interim is not None:
-            await one._interim
-    while one._results:
-        await one._results[0][2]
+        if one._listening.interims.task is not None:
+            await asyncio.wait({one._listening.interims.task})
+    await one._listening.results.all_told()
     assert any(isinstance(message, Interim) for message in said)
     assert isinstance(said[-1], Preflight)
     await one.finish()
     assert [type(message) for message in said[-2:]] == [Utterance, Ended]
 
 
-async def test_an_overload_is_outwaited_once_and_then_said(
+async def test_an_overload_is_outwaited_and_said_if_it_does_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stream, "RETRY_AFTER_S", 0.0)
     recogniser = ScriptedEngine()
-    answers: list[object] = [Overloaded("64 pieces wait"), None]
-    recogniser.script = lambda audio, _: answers.pop(0) or by_level(audio)  # type: ignore[return-value]
+    answers: list[object] = [Overloaded("64 pieces wait")] * 5
+    recogniser.script = lambda audio, _: answers.pop() if answers else by_level(audio)  # type: ignore[return-value]
     pcm = answer("Yes.", 0.6)
     (final,) = finals(await heard(recogniser, pcm))
     assert final.verdict != "failed"

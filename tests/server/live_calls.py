@@ -28,7 +28,7 @@ from agent.events import (
 )
 from agent.plan import Plan
 from agent.session import TurnTaking
-from asr.recognition import Recogniser
+from asr.recognition import Admitting, Recogniser
 from server.api.ports import Answer
 from server.equipment import Equipment
 from server.host import CallHost, Companion, HostSettings
@@ -88,6 +88,7 @@ async def exchange(
     store: Store | None = None,
     equipment: Callable[..., Equipment] = Equipment,
     companion: Callable[[Store], Callable[[CallHost, Equipment], Companion]] | None = None,
+    ears: Admitting | None = None,
 ) -> AsyncIterator[Exchange]:
     """`folder`: the store and the recordings; `rendered`: a data folder whose lines are kept."""
     settings = Settings(
@@ -106,6 +107,7 @@ async def exchange(
         HostSettings(max_interviews=places, quiet_s=QUIET_S, hold_s=hold_s),
         on_ended=ended.append,
         companion=companion(store) if companion is not None else None,
+        ears=ears,
     )
     host.start()
     try:

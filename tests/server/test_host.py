@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from agent.events import (
     RequestMade,
     TurnSettled,
 )
+from asr.errors import AtCapacity
 from server.api.ports import BadOffer, Busy, NotConsented, NotLive, Over
 from server.equipment import Equipment
 from server.host import CallHost, HostSettings
@@ -354,6 +355,54 @@ async def test_equipment_that_cannot_be_made_stops_the_start(tmp_path: Path, sto
         host.start()
     await host.stop()
     assert set(threading.enumerate()) - before == set()
+
+
+# --- room at the recogniser -----------------------------------------------------------------------
+
+
+class Doors:
+    """A recogniser's, with so much room."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.inside: list[Hashable] = []
+
+    async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
+        if len(self.inside) >= self.room and not regardless:
+            raise AtCapacity("full")
+        self.inside.append(session)
+
+    def leave(self, session: Hashable) -> None:
+        self.inside.remove(session)
+
+
+async def test_a_spoken_interview_begins_only_with_room_at_the_recogniser(
+    tmp_path: Path, rendered: Path, model_url: str
+) -> None:
+    doors = Doors(room=0)
+    async with exchange(tmp_path, rendered, model_url, NoEars(), ears=doors) as at:
+        interview_id = await at.invite(PLAN)
+        assert await outcome(at.host.offer(interview_id, "no sdp", "offer")) is Busy
+        doors.room = 1
+        # There was room, and the offer was looked at; the room is given back.
+        assert await outcome(at.host.offer(interview_id, "no sdp", "offer")) is BadOffer
+        assert doors.inside == []
+
+
+async def test_who_has_a_place_is_heard_however_full_it_is(
+    tmp_path: Path, rendered: Path, model_url: str
+) -> None:
+    doors = Doors(room=0)
+    async with (
+        exchange(tmp_path, rendered, model_url, NoEars(), ears=doors, hold_s=0.2) as at,
+        await caller(at) as ada,
+    ):
+        epoch = await ada.join_by_text()
+        assert doors.inside == []  # a written interview needs no ears
+        assert await outcome(at.host.offer(ada.interview_id, "no sdp", "offer")) is BadOffer
+        assert doors.inside == [ada.interview_id]
+        await at.host.close_text(ada.interview_id, epoch)
+        await until(lambda: not doors.inside)  # when the place is held no longer
 
 
 class BreakingOnce(Equipment):
