@@ -215,6 +215,11 @@ class Peer:
         return self._connected and self._closing is None
 
     @property
+    def quiet(self) -> bool:
+        """Between `on_quiet` and `on_back`."""
+        return self._quiet
+
+    @property
     def closed(self) -> bool:
         return self._closing is not None
 

@@ -140,9 +140,7 @@ class Line:
 
     async def _hold_call(self) -> None:
         self._peer.on_digit(lambda digit, at: self._pressed(digit, at, "rfc4733"))
-        self._peer.on_quiet(lambda: self._note_quiet(True))
-        self._peer.on_back(lambda: self._note_quiet(False))
-        self._peer.on_closed(self._over.set)
+        self._watch_peer()
         if not await self._taken():
             return
         self._listen()
@@ -363,7 +361,21 @@ class Line:
             self._leg.leave("hung_up" if self._ended.code else "dropped")
         reason = await left
         self._leg = None
+        self._watch_peer()
         return reason
+
+    def _watch_peer(self) -> None:
+        """Before and after each leg, which has these callbacks for itself while it lasts."""
+        self._peer.on_quiet(lambda: self._note_quiet(True))
+        self._peer.on_back(lambda: self._note_quiet(False))
+        self._peer.on_closed(self._peer_closed)
+        if self._peer.closed:
+            self._over.set()
+        self._note_quiet(self._peer.quiet)
+
+    def _peer_closed(self) -> None:
+        self._over.set()
+        self._here.set()
 
     def _note_quiet(self, quiet: bool) -> None:
         self._quiet = quiet
