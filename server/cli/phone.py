@@ -1,18 +1,22 @@
-"""`viva phone test`: a call through the operator's PBX, to hear whether telephones can talk."""
+"""`viva phone test | call | number`: whether telephones can talk, and having a candidate called."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from server.cli.options import say
+from server.cli.options import DataDir, say
 
 if TYPE_CHECKING:
     from server.phone.softphone.phone import Phone
     from server.settings import Settings
+    from server.store import CallOut, Store
+
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Telephones and the PBX.", rich_markup_mode=None)
 
@@ -123,3 +127,104 @@ def _write(file: Path, pcm: bytes) -> None:
         out.setsampwidth(2)
         out.setframerate(8000)
         out.writeframes(pcm)
+
+
+@app.command()
+def call(
+    interview: Annotated[str, typer.Option(help="The interview's id.")],
+    to: Annotated[str, typer.Option(help="The candidate's number, with its country: +49 30 1234.")],
+    zone: Annotated[
+        str,
+        typer.Option(help="The candidate's time zone, such as Europe/Berlin [VIVA_PHONE_ZONE]."),
+    ] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Have a candidate called, as soon as hours and caps allow. The running server makes the call.
+    Exit code 1 if it is refused.
+    """
+    import asyncio
+    import time
+
+    from server import interviews
+
+    def ask(store: Store, chosen: Settings) -> CallOut:
+        return asyncio.run(interviews.call(store, chosen, interview, to, zone, time.time()))
+
+    made = _with_store(data_dir, ask)
+    typer.echo(f"{made.number} is called {_when(made.not_before, made.zone)}.")
+
+
+@app.command()
+def number(
+    interview: Annotated[str, typer.Option(help="The interview's id.")],
+    number: Annotated[
+        str, typer.Option(help="A number with its country, or an extension of the PBX.")
+    ],
+    days: Annotated[float, typer.Option(help="Days for which it is kept.", min=0.01, max=366)] = 14,
+    data_dir: DataDir = None,
+) -> None:
+    """Keep a number or an extension for one interview: who calls it, or calls from it, is greeted
+    as its candidate. The PIN is asked for all the same.
+    """
+    import asyncio
+
+    from server.interviews import DAY_S
+    from server.phone.pins import Pins, pin_key
+
+    kept = _digits(number)
+
+    def keep(store: Store, chosen: Settings) -> None:
+        asyncio.run(Pins(store, pin_key(chosen)).reserve(interview, kept, days * DAY_S))
+
+    _with_store(data_dir, keep)
+    typer.echo(f"{kept} is kept for interview {interview} for {days:g} days.")
+
+
+def _digits(written: str) -> str:
+    """As the caller's and the dialled number are compared: digits, with a plus at most before."""
+    import re
+
+    kept = re.sub(r"[ ./()-]", "", written)
+    if not re.fullmatch(r"\+?[0-9]{1,32}", kept):
+        raise typer.BadParameter("write digits, with a plus at most before", param_hint="--number")
+    return kept
+
+
+def _when(at: float, zone: str) -> str:
+    import time
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    if at <= time.time() + 1:
+        return "as soon as the server has a line free"
+    local = datetime.fromtimestamp(at, ZoneInfo(zone))
+    return f"at {local.strftime('%Y-%m-%d %H:%M')} ({zone})"
+
+
+class PhoneRefused(Exception):
+    """Why not, in a sentence."""
+
+
+def _why(refused: Exception) -> str:
+    from server.phone.pins import NumberTaken
+
+    if isinstance(refused, NumberTaken):
+        return f"{refused} is kept for an interview already."
+    return f"There is no interview {refused} here that could be called."
+
+
+def _with_store(data_dir: Path | None, do: Callable[[Store, Settings], T]) -> T:
+    """What it comes to; works while the server runs, too."""
+    from server import preflight, settings
+    from server.phone.pins import NumberTaken
+    from server.store import Store, UnknownInterview, sqlite_url
+
+    chosen = settings.load(data_dir=data_dir)
+    preflight.check_folder(chosen.data_dir)
+    store = Store(chosen.database_url or sqlite_url(chosen.data_dir))
+    try:
+        return do(store, chosen)
+    except (UnknownInterview, NumberTaken) as refused:
+        raise PhoneRefused(_why(refused)) from None
+    finally:
+        store.close()
