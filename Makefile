@@ -4,7 +4,7 @@ BIN := .venv/bin
 MARKED := session or media or browser or phone or rehearsal or vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install test pictures rehearse check lint types imports marked bench-quick vllm-env soak lock
+.PHONY: help install test pictures rehearse check lint types imports marked bench-quick vllm-env training-env soak lock
 
 help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -50,6 +50,12 @@ bench-quick: install
 vllm-env: install  ## The environment of the vLLM contract test (6 GB, from the package index)
 	$(BIN)/python tests/vllm/environment.py
 
+training-env: install  ## Torch for python -m asr.rehearsal.training, in .venv-training (3 GB on Linux)
+	$(PYTHON) -m venv .venv-training
+	.venv-training/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	.venv-training/bin/python -m pip install --quiet --require-hashes -r asr/rehearsal/training/requirements.txt
+	.venv-training/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+
 soak: install  ## The long series: 60 kills over rehearsals, 50 reloads and 50 lost networks (an hour and a half)
 	$(BIN)/python -m pytest -m soak -s
 	$(BIN)/python -m bench.rejoin
@@ -60,5 +66,8 @@ pictures: install  ## A picture of every state of every page, at 360 and 1280 px
 
 check: lint types imports bench-quick marked  ## Lint, types, import contracts, short benchmarks, every marked test that can run
 
-lock:  ## Make requirements.lock again (hashes, no addresses)
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+lock:  ## Make requirements.lock and the training's again (hashes, no addresses)
+	$(COMPILE) --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --group training -c requirements.lock -o asr/rehearsal/training/requirements.txt

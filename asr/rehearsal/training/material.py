@@ -1,0 +1,74 @@
+"""Examples made ready for the loop: what they say in tokens, and batches of them as tensors.
+
+Whatever a batch draws depends on the seed and its own number alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from asr.rehearsal.training import losses, sequences
+from asr.rehearsal.training.examples import Example
+from asr.rehearsal.training.losses import Batch
+from asr.rehearsal.training.model import TRAINING_TAIL
+from asr.rehearsal.training.sequences import Reading
+from asr.rehearsal.training.tokens import Tokens
+
+
+class Mix(NamedTuple):
+    """`frames` of sound in a batch at most; the shares of examples that follow earlier text and of
+    those that are to be read with times."""
+
+    frames: int
+    prompts: float = 0.12
+    timestamps: float = 0.15
+
+
+class Material:
+    def __init__(
+        self, examples: Sequence[Example], tokens: Tokens, phonemes: Sequence[str], mix: Mix
+    ) -> None:
+        numbers = {label: number for number, label in enumerate(phonemes)}
+        self._mix = mix
+        self._tokens = tokens
+        self._examples = examples
+        self._said = [sequences.said(one, tokens) for one in examples]
+        self._phonemes = [
+            np.array([numbers[label] for label in one.phonemes], np.int16) for one in examples
+        ]
+
+    def rows(self, seed: int) -> Iterator[list[int]]:
+        """Which examples are in each batch; without end, every round in another order."""
+        frames = [one.frames for one in self._examples]
+        round_number = 0
+        while True:
+            chance = random.Random(f"{seed}/round/{round_number}")
+            yield from sequences.batches(frames, self._mix.frames, chance)
+            round_number += 1
+
+    def batch(self, rows: Sequence[int], seed: int, number: int) -> Batch:
+        chance, rng = random.Random(f"{seed}/{number}"), np.random.default_rng([seed, number])
+        features, phonemes = losses.stacked(
+            [self._examples[row].features for row in rows],
+            [self._phonemes[row] for row in rows],
+            rng,
+        )
+        readings = [self._reading(row, chance) for row in rows]
+        tokens, labels = losses.padded(readings, self._tokens.end)
+        within = torch.from_numpy(rng.random(TRAINING_TAIL, dtype=np.float32))
+        places = [one.places for one in readings]
+        return Batch(features, phonemes, tokens, labels, within, places)
+
+    def _reading(self, row: int, chance: random.Random) -> Reading:
+        one = self._examples[row]
+        prompt: list[int] = []
+        if one.spoken and chance.random() < self._mix.prompts:
+            for _ in range(2 if chance.random() < 0.3 else 1):
+                prompt += chance.choice(self._said).tokens
+        timed = chance.random() < self._mix.timestamps
+        return sequences.reading(one, self._said[row], self._tokens, prompt, timestamps=timed)
