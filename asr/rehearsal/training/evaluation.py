@@ -48,6 +48,7 @@ def project(folder: Path) -> Reader:
 
     def read(samples: Samples, language: str) -> tuple[str, float]:
         heard = whisper.decode(samples, language=language, words=False)
+        assert heard.avg_logprob is not None  # Whisper gives one, other engines need not
         return heard.text, heard.avg_logprob
 
     return read

@@ -53,7 +53,7 @@ async def test_a_caller_who_thinks_for_a_minute_and_a_half_is_still_there(
     pbx: Registrar, tmp_path: Path, rendered: Path, model_url: str, engine: Engine
 ) -> None:
     """Longer than the checks by which ICE finds a peer that is gone."""
-    plan = short_plan({"think_time_s": 120})
+    plan = short_plan({"think_time_s": 60})
     async with office(tmp_path, rendered, model_url, engine) as it:
         ada, pin = await it.invite(plan)
         async with ada, phone() as anna:
