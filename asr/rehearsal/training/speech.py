@@ -89,7 +89,6 @@ class Espeak:
         if rate != ESPEAK_RATE:
             raise RuntimeError(f"espeak-ng answers with {rate} Hz, not {ESPEAK_RATE}.")
         self._callback = _Callback(self._take)  # kept, or ctypes frees it under the library
-        self._lib.espeak_SetSynthCallback(self._callback)
         self._pieces: list[npt.NDArray[np.int16]] = []
         self._made = Rendering()
 
@@ -105,6 +104,8 @@ class Espeak:
         ):
             self._lib.espeak_SetParameter(parameter, value, 0)
         self._pieces, self._made = [], Rendering()
+        # The library has one callback, and another Espeak's may be gone by now.
+        self._lib.espeak_SetSynthCallback(self._callback)
         encoded = text.encode() + b"\0"
         self._lib.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8, None, None)
         if self._pieces:
