@@ -48,6 +48,8 @@ CHANNEL = "viva"
 CONNECT_S = 20.0
 QUIET_S = 4.0
 WATCH_S = 0.25
+LATE_S = 0.2
+"""A watch that comes so late says that the loop was held up, and nothing of the line."""
 NEGOTIATE_S = 15.0
 
 T = TypeVar("T")
@@ -90,6 +92,7 @@ class Peer:
         self._since = self._loop.time()
         self._closing: asyncio.Task[None] | None = None
         self._watch_timer: asyncio.TimerHandle | None = None
+        self._held_up = False
         self._on_quiet: Callable[[], None] | None = None
         self._on_back: Callable[[], None] | None = None
         self._on_connected: Callable[[], None] | None = None
@@ -325,16 +328,19 @@ class Peer:
         elif state in ("failed", "closed") and self._closing is None:
             self._closing = self._loop.create_task(self._close())
 
-    def _watch(self) -> None:
+    def _watch(self, due: float | None = None) -> None:
         if self._closing is not None:
             return
-        self._watch_timer = self._loop.call_later(WATCH_S, self._watch)
         now = self._loop.time()
+        self._watch_timer = self._loop.call_at(now + WATCH_S, self._watch, now + WATCH_S)
         if not self._connected:
             if now - self._since > self._connect_s:
                 logger.info("media connection not made within %.0f s", self._connect_s)
                 self._closing = self._loop.create_task(self._close())
             return
+        held_up, self._held_up = self._held_up, due is not None and now - due > LATE_S
+        if self._held_up and not held_up:
+            return  # what came meanwhile lies unread in the socket: look again when it is read
         quiet = self._liveness.quiet(now)
         if quiet != self._quiet:
             self._quiet = quiet

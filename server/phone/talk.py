@@ -50,6 +50,7 @@ class Mouth:
         """Be silent at once."""
         if self._saying is not None:
             self._saying.cancel()
+        self._output.flush()  # or what is said next would be taken for the rest of this line
         self._output.clear_buffer()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import numpy as np
@@ -138,6 +139,17 @@ async def test_silence_of_the_network_is_noticed_and_its_end(call: Call) -> None
     held.set()
     await until(lambda: events == ["quiet", "back"])
     assert not peer.closed
+
+
+async def test_a_loop_that_was_held_up_is_no_dead_line(call: Call) -> None:
+    _, peer = await call(quiet_s=0.6)
+    events: list[str] = []
+    peer.on_quiet(lambda: events.append("quiet"))
+    await asyncio.sleep(0.5)
+    time.sleep(1.5)  # noqa: ASYNC251 — nothing is read meanwhile, though the line is well
+    before = peer.hearing.packets_arrived
+    await until(lambda: peer.hearing.packets_arrived > before + 20)
+    assert events == []
 
 
 async def test_a_dropped_call_is_quiet_and_a_hung_up_one_is_closed(call: Call) -> None:

@@ -105,8 +105,9 @@ class Media:
     def __init__(self) -> None:
         self.track = Track()
         self.held = self.closed = False
-        self.quiet: Callable[[], None] = lambda: None
-        self.back: Callable[[], None] = lambda: None
+        self.quiet = False
+        self._tell_quiet: Callable[[], None] = lambda: None
+        self._tell_back: Callable[[], None] = lambda: None
 
     def through(self, filter: object) -> None: ...
     def on_heard(self, listener: object) -> None: ...
@@ -114,10 +115,14 @@ class Media:
     def on_closed(self, callback: object) -> None: ...
 
     def on_quiet(self, callback: Callable[[], None]) -> None:
-        self.quiet = callback
+        self._tell_quiet = callback
 
     def on_back(self, callback: Callable[[], None]) -> None:
-        self.back = callback
+        self._tell_back = callback
+
+    def becomes(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        (self._tell_quiet if quiet else self._tell_back)()
 
     def hold(self, held: bool) -> None:
         self.held = held
@@ -266,6 +271,20 @@ async def test_a_hold_pauses_the_interview_and_the_return_goes_on(plan: Plan) ->
     second = await ada.joined(2)
     assert not ada.media.held
     second.ends(None)
+    await ada.ends()
+
+
+async def test_a_line_that_was_quiet_goes_on_when_it_is_back(plan: Plan) -> None:
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    first = await ada.joined()
+    ada.media.becomes(quiet=True)
+    first.ends("dropped")  # as the call does by itself
+    await asyncio.sleep(0.05)
+    assert len(ada.legs) == 1
+    ada.media.becomes(quiet=False)
+    (await ada.joined(2)).ends(None)
     await ada.ends()
 
 
