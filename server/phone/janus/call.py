@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 GOODBYE_S = 4.0
 """How long the end of a call may take after it was asked for."""
+SETTLE_S = 0.2
+"""Janus 1.1 tells of a call a moment before it can take an answer to it (`s_nh_i` of its SIP plugin
+is set behind the event): one that comes sooner is lost, and the call rings for ever."""
 MOST_WAITING = 1000
 """Events that the reader has not yet taken; a flood is cut here, but never the end."""
 _TOO_STRICT = 452  # the plugin's: encryption is demanded, and the caller has none
@@ -59,6 +62,8 @@ class JanusCall:
         self._events: asyncio.Queue[CallEvent] = asyncio.Queue()
         self._answered = False
         self._goodbye: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
         self.over = False
         self.ended = asyncio.Event()
 
@@ -69,6 +74,7 @@ class JanusCall:
     async def answer(self, sdp: str) -> None:
         """Where that fails (encryption is demanded and not offered; the caller is gone), the call
         ends with its `HungUp`."""
+        await self._settled()
         if self.over:
             return
         self._answered = True
@@ -81,10 +87,14 @@ class JanusCall:
             await self.decline(NOT_ACCEPTABLE if error.code == _TOO_STRICT else DECLINED)
 
     async def decline(self, code: int) -> None:
+        await self._settled()
         if self.over or self._answered:
             return
         self._expect_end(code, "declined")
         await self._tell(sip.decline(code))
+
+    async def _settled(self) -> None:
+        await asyncio.sleep(self._began + SETTLE_S - self._loop.time())
 
     def decline_soon(self, code: int) -> None:
         """As `decline`, where nobody can wait."""
