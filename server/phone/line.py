@@ -51,8 +51,8 @@ GOODBYE_S = 20.0
 """The longest that last words may take."""
 RING_S = 45.0
 """So long we let it ring."""
-UP_S = 15.0
-"""So long the media's way may take to open."""
+END_S = 15.0
+"""So long we wait for the gateway to say that a call we ended is over."""
 _LAST_WORDS: dict[LeaveReason, str] = {"replaced": "replaced", "server_stopped": "stopped"}
 
 
@@ -126,7 +126,7 @@ class Line:
             with suppress(GatewayLost):
                 await self._call.hang_up()
             with suppress(TimeoutError):
-                async with asyncio.timeout(UP_S):
+                async with asyncio.timeout(END_S):
                     await self._over.wait()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -9,6 +9,11 @@ import pytest
 from ground import Ground, why_not
 from registrar import EXTENSIONS, NUMBERS, Registrar
 
+from asr import rehearsal
+from asr.engine import Engine
+from server.rehearsal import model
+from server.rehearsal.faults import NONE
+
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Iterator[Ground]:
@@ -30,3 +35,29 @@ async def pbx(ground: Ground) -> AsyncIterator[Registrar]:
         yield registrar
     finally:
         registrar.stop()
+
+
+# What a whole interview by telephone needs besides (`telephone_calls.py`).
+
+
+@pytest.fixture
+def telephone_programs(ground: Ground) -> None:
+    if reason := why_not("janus", "kamailio"):
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with Engine.load(rehearsal.MODEL_DIR, device="cpu", floor_s=rehearsal.FLOOR_S) as loaded:
+        yield loaded
+
+
+@pytest.fixture
+def model_url(ground: Ground) -> Iterator[str]:
+    with model.serving(NONE) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rendered")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ground import Ground, why_not
 from registrar import Registrar
 from telephone_calls import narrow, office, phone, silent
 
@@ -20,41 +18,15 @@ from agent.events import (
     LineSpoken,
     QuestionAsked,
 )
-from asr import rehearsal
 from asr.engine import Engine
-from server.rehearsal import model
-from server.rehearsal.faults import NONE
 from tests.asr.speech import errors
 from tests.session.short_plans import short_plan
 
-pytestmark = pytest.mark.phone
+pytestmark = [pytest.mark.phone, pytest.mark.usefixtures("telephone_programs")]
 
 PLAN = short_plan({"think_time_s": 3})
 PYTHON = "I used Python and testing every day."
 BANK = "In my last job I built a payment system for a bank."
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    with Engine.load(rehearsal.MODEL_DIR, device="cpu", floor_s=rehearsal.FLOOR_S) as loaded:
-        yield loaded
-
-
-@pytest.fixture
-def model_url(ground: Ground) -> Iterator[str]:
-    with model.serving(NONE) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("rendered")
-
-
-@pytest.fixture(autouse=True)
-def programs(ground: Ground) -> None:
-    if reason := why_not("janus", "kamailio"):
-        pytest.skip(reason)
 
 
 async def test_an_interview_by_telephone_from_the_pin_to_the_end(
