@@ -28,6 +28,13 @@ def rehearse(
     model_name: Annotated[str | None, typer.Option(help="The real model's name.")] = None,
     recording: Annotated[bool, typer.Option(help="Whether the candidate lets it record.")] = True,
     text: Annotated[bool, typer.Option("--text", help="Type every answer; no WebRTC.")] = False,
+    phone: Annotated[
+        bool, typer.Option("--phone", help="Call by telephone: Janus, kamailio and a SIP phone.")
+    ] = False,
+    loss: Annotated[
+        float,
+        typer.Option(help="Percent of the telephone's packets lost, each way.", min=0, max=50),
+    ] = 0.0,
     data_dir: Annotated[
         Path | None, typer.Option(help="Keep the server's data here [a temporary folder].")
     ] = None,
@@ -35,6 +42,8 @@ def rehearse(
     """Hold a whole interview on this machine: no download, no GPU, nobody needed."""
     if lang not in ("en", "zh"):
         raise typer.BadParameter("en or zh", param_hint="--lang")
+
+    _check_way(phone, text, model, loss)
 
     from server.rehearsal.run import Options, main
 
@@ -48,6 +57,20 @@ def rehearse(
         model_name=model_name,
         recording=recording,
         text=text,
+        phone=phone,
+        loss_percent=loss,
         data_dir=data_dir,
     )
     raise typer.Exit(main(options))
+
+
+def _check_way(phone: bool, text: bool, model: str | None, loss: float) -> None:
+    if phone and text:
+        raise typer.BadParameter("a telephone has no keyboard", param_hint="--text")
+    if phone and model is not None:
+        raise typer.BadParameter(
+            "the telephone's rehearsal has a network of its own, which no model outside is in",
+            param_hint="--model",
+        )
+    if loss and not phone:
+        raise typer.BadParameter("only the line of --phone loses packets", param_hint="--loss")

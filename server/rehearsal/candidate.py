@@ -1,7 +1,8 @@
 """The synthetic candidate: speaks, types, presses, barges in and drops, over the public interfaces.
 
-It knows nothing of the server but its HTTP API, its control channel and its sound. A connection
-that breaks, by its own doing or the server's, is made anew, and the turn goes on where it was.
+It knows nothing of the server but its HTTP API, its control channel and its sound: by WebRTC or by
+telephone, where the control channel is only watched. A connection that breaks, by its own doing or
+the server's, is made anew, and the turn goes on where it was.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from aiortc.exceptions import InvalidStateError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
-from server.media.client import CallClient
 from server.rehearsal import voicebox
-from server.rehearsal.client import Guest, Refused
+from server.rehearsal.client import Refused
 from server.rehearsal.floor import Floor
+from server.rehearsal.legs import Connect, SpokenLeg
 from server.rehearsal.notebook import Notebook
 from server.rehearsal.script import Performance, Step, Turn
 from server.rehearsal.voicebox import Voicebox
@@ -64,7 +65,7 @@ class Candidate:
 
     def __init__(
         self,
-        guest: Guest,
+        connect: Connect,
         address: str,
         token: str,
         performance: Performance,
@@ -74,19 +75,20 @@ class Candidate:
         voice: Voicebox | None = None,
         on_message: Callable[[dict[str, Any]], None] = lambda message: None,
     ) -> None:
-        """`address`: the control channel's URL. Without a voice everything goes by text."""
+        """`connect` makes a spoken leg; `address` is the control channel's URL. Without a voice
+        everything goes by text."""
         self.floor = floor
         self.doing = Doing()
         self.trouble: list[str] = []
         self.joins = 0
-        self._guest = guest
+        self._connect = connect
         self._address = address
         self._token = token
         self._performance = performance
         self._notebook = notebook
         self._voice = voice
         self._on_message = on_message
-        self._call: CallClient | None = None
+        self._call: SpokenLeg | None = None
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
@@ -122,7 +124,7 @@ class Candidate:
         try:
             await self._listen()
             if self._voice is not None and not self.floor.ended:
-                await self._connect()
+                self._call = await self._connect()
         except Refused as error:
             if error.status in (409, 410):  # it has ended in our absence
                 self.floor.ended = True
@@ -144,11 +146,6 @@ class Candidate:
         await self._socket.send(json.dumps(hello))
         self._reader = asyncio.create_task(self._read(self._socket))
 
-    async def _connect(self) -> None:
-        self._call = CallClient()
-        await self._call.accept(await self._guest.offer(await self._call.offer()))
-        await self._call.connected()
-
     async def _read(self, socket: ClientConnection) -> None:
         try:
             async for raw in socket:
@@ -168,10 +165,10 @@ class Candidate:
         self._on_message(message)
 
     async def _leave(self) -> None:
-        """As a machine that is switched off leaves: nobody is told."""
-        if self._call is not None:
-            await self._call.drop()
-            self._call = None
+        """As a machine that is switched off leaves: nobody is told, unless all is over."""
+        call, self._call = self._call, None
+        if call is not None:
+            await (call.close() if self.floor.ended else call.drop())
         if self._socket is not None:
             self._socket.transport.abort()
             self._socket = None
@@ -243,6 +240,8 @@ class Candidate:
             await self._send({"type": "typed", "text": step.type})
         elif step.press is not None:
             await self._send({"type": "request", "request": step.press})
+        elif step.key is not None:
+            await self._press(step.key)
         elif step.drop is not None:
             await self._leave()
             self.doing.now("away")
@@ -259,6 +258,11 @@ class Candidate:
         self.floor.acted()
         said = {"type": "said", "question_id": question_id, "text": words}
         self._notebook.write({"at": time.time()} | said)
+
+    async def _press(self, key: str) -> None:
+        assert self._call is not None, "a script with keys is for a telephone"
+        self.floor.acted()
+        await self._or_lost(self._call.press(key))
 
     async def _send(self, message: dict[str, Any]) -> None:
         assert self._socket is not None, "joined"
@@ -283,7 +287,8 @@ class Candidate:
             if work.done():
                 return work.result()
             raise Lost
-        except InvalidStateError as error:  # aiortc, when the peer connection is closed under it
+        except (InvalidStateError, ConnectionError) as error:
+            # aiortc's, when the peer connection is closed under it; or a telephone that was hung up
             raise Lost from error
         finally:
             for task in (work, gone):

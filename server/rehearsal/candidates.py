@@ -10,7 +10,15 @@ import random
 from collections.abc import Mapping
 
 from agent.plan import Plan
-from server.rehearsal.script import ALL_DEMANDS, NEEDS_VOICE, Script, Step, Turn, Voice
+from server.rehearsal.script import (
+    ALL_DEMANDS,
+    NEEDS_VOICE,
+    TELEPHONE_DEMANDS,
+    Script,
+    Step,
+    Turn,
+    Voice,
+)
 
 VOICES = ("en-us", "en-us+m1", "en-us+m3", "en-us+f2", "en-us+f3", "en-us+f5")
 """Those that the rehearsal recogniser was trained on and hears without a mistake."""
@@ -32,11 +40,11 @@ _SLOTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def built_in(plan: Plan, seed: int = 0) -> Script:
+def built_in(plan: Plan, seed: int = 0, *, by_telephone: bool = False) -> Script:
     """The candidate of a rehearsal plan; for another plan, one with two sentences a question."""
     chance = random.Random(seed)
     if plan.plan_id == "rehearsal_en":
-        return _english(chance)
+        return _by_telephone(_english(chance)) if by_telephone else _english(chance)
     if plan.plan_id == "rehearsal_zh":
         return _chinese()
     return _anyone(plan, chance)
@@ -136,6 +144,16 @@ def _english(chance: random.Random) -> Script:
         name=chance.choice(VOICES), rate=chance.randint(150, 162), pitch=chance.randint(40, 60)
     )
     return Script(voice=voice, answers=answers, demands=ALL_DEMANDS)
+
+
+def _by_telephone(script: Script) -> Script:
+    """The same answers; keys in place of buttons, and one question answered that a page skips."""
+    answers = dict(script.answers)
+    _, *rest = answers["mistake"]
+    answers["mistake"] = (Turn(steps=(Step(key="*"),)), *rest)
+    weakness = Step(say="I worry about small details, so I now make a list every morning.")
+    answers["weakness"] = (Turn(steps=(weakness, Step(key="#"))),)
+    return script.model_copy(update={"answers": answers, "demands": TELEPHONE_DEMANDS})
 
 
 def _chinese() -> Script:

@@ -301,6 +301,46 @@ def _verdicts(report: Mapping[str, Any]) -> Iterator[str]:
             yield from (check["met"] for check in rating.get("checks", ()))
 
 
+def _by_telephone(run: Run) -> bool:
+    """All of it, and agreed to by key after words that were heard."""
+    channels = {event.channel for event in run.of(ev.CallJoined)}
+    agreed = [event.method for event in run.of(ev.ConsentRecorded)]
+    told = {event.method for event in run.of(ev.Disclosed)}
+    return channels == {"phone"} and agreed == ["key"] and told == {"spoken"}
+
+
+def _every_spoken_move(run: Run) -> bool:
+    """All but those that a telephone has neither keys nor, in a rehearsal, words for."""
+    moved = {event.move.name for event in run.of(ev.MoveHeard)}
+    return set(MOVE_NAMES) - moved <= {"skip_question", "end_interview"}
+
+
+def _repeat_key(run: Run) -> bool:
+    """Only a key makes this request where there is no page."""
+    asked = [place for place, e in enumerate(run.events) if _asks_again(e)]
+    return any(isinstance(e, ev.QuestionRepeated) for at in asked for e in run.events[at:])
+
+
+def _asks_again(event: ev.Event) -> bool:
+    return isinstance(event, ev.RequestMade) and event.request == "repeat"
+
+
+def _finish_key(run: Run) -> bool:
+    """An answer that no silence ended was answered, in the same call."""
+    finished = ""
+    for event in run.events:
+        match event:
+            case ev.TurnSettled(source="spoken"):
+                finished = event.turn_id if event.end_of_turn_delay is None else ""
+            case ev.CallLeft() | ev.CallJoined():
+                finished = ""
+            case ev.MoveHeard() if finished and event.turn_id == finished:
+                return True
+            case _:
+                pass
+    return False
+
+
 HAPPENED: Mapping[Demand, Callable[[Run], bool]] = {
     "every_move": _every_move,
     "move_refused": lambda run: bool(run.of(ev.MoveRefused)),
@@ -311,6 +351,10 @@ HAPPENED: Mapping[Demand, Callable[[Run], bool]] = {
     "skip": _skip,
     "long_answer": _long_answer,
     "grader_rubbish": _grader_rubbish,
+    "by_telephone": _by_telephone,
+    "every_spoken_move": _every_spoken_move,
+    "repeat_key": _repeat_key,
+    "finish_key": _finish_key,
 }
 
 

@@ -30,6 +30,8 @@ class Refused(Exception):
 class Invitation:
     interview_id: str
     token: str
+    pin: str = ""
+    """For the telephone, where the server has one."""
 
 
 class _Client:
@@ -71,7 +73,7 @@ class Operator(_Client):
     async def invite(self, plan: Plan, name: str) -> Invitation:
         body = {"plan": plan.model_dump(mode="json"), "candidate_name": name}
         made = (await self._send("POST", "/api/interviews", body)).json()
-        return Invitation(made["interview_id"], made["token"])
+        return Invitation(made["interview_id"], made["token"], made["pin"])
 
     async def interview(self, interview_id: str) -> dict[str, Any]:
         found: dict[str, Any] = (await self._send("GET", f"/api/interviews/{interview_id}")).json()

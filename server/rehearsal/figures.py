@@ -26,9 +26,17 @@ def of(run: check.Run, report_after_s: float, wall_s: float) -> dict[str, Any]:
         "worst_time_error_s": round(max(times), 3) if times else None,
         "quotes": check.quote_count(run.report),
         "events": len(run.events),
+        "packets_lost": packets_lost(run),
         "longest_answer_s": round(longest_answer(run.events), 1),
         "latency": latency(run, report_after_s),
     }
+
+
+def packets_lost(run: check.Run) -> str:
+    """Of the candidate's sound, as the server counted them."""
+    measured = run.of(ev.AudioMeasured)
+    lost = sum(event.lost for event in measured)
+    return f"{lost} of {lost + sum(event.packets for event in measured)}"
 
 
 def latency(run: check.Run, report_after_s: float) -> dict[str, Any]:

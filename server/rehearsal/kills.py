@@ -34,6 +34,7 @@ from server.rehearsal.candidate import Candidate
 from server.rehearsal.candidates import built_in
 from server.rehearsal.client import Guest, Operator
 from server.rehearsal.floor import Floor
+from server.rehearsal.legs import in_browser
 from server.rehearsal.processes import ServerProcess, free_port
 from server.rehearsal.run import settings, shipped_plan
 from server.rehearsal.script import Performance, Script, Turn
@@ -217,7 +218,7 @@ async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = No
         notes = folder / "notes.jsonl"
         with notebook.Notebook(notes) as pages:
             candidate = Candidate(
-                guest,
+                in_browser(guest),
                 server.base_url.replace("http", "ws", 1) + "/api/call/socket",
                 invitation.token,
                 performance,

@@ -31,9 +31,21 @@ from server.rehearsal.candidate import Candidate
 from server.rehearsal.candidates import built_in
 from server.rehearsal.client import Guest, Invitation, Operator
 from server.rehearsal.floor import Floor
+from server.rehearsal.legs import Connect, in_browser
 from server.rehearsal.notebook import Notebook, read
+from server.rehearsal.phone import possible
+from server.rehearsal.phone.caller import Caller
+from server.rehearsal.phone.stage import SERVER, Stage, StageFailed, stage
 from server.rehearsal.processes import ServerFailed, ServerProcess, free_port
-from server.rehearsal.script import NEEDS_STAND_IN, Performance, Script, UnknownQuestion, for_plan
+from server.rehearsal.script import (
+    NEEDS_STAND_IN,
+    Performance,
+    Script,
+    UnknownQuestion,
+    WrongWay,
+    check_way,
+    for_plan,
+)
 from server.rehearsal.view import View
 from server.rehearsal.voicebox import Voicebox
 
@@ -57,6 +69,10 @@ class Options:
     recording: bool = True
     text: bool = False
     """Type everything: no WebRTC."""
+    phone: bool = False
+    """Call by telephone, through a registrar and the gateway."""
+    loss_percent: float = 0.0
+    """Of the telephone's packets, each way."""
     data_dir: Path | None = None
     """Where the server keeps its data; None: a folder that is gone afterwards."""
 
@@ -75,11 +91,16 @@ class Cast:
 def main(options: Options) -> int:
     """Hold a rehearsal and say how it went; 0 if every rule of `check` holds."""
     console = Console()
+    if options.phone and (reason := possible.why_not()):
+        console.print(reason, markup=False, soft_wrap=True)
+        return 2
     try:
         parts = cast(options)
-    except (planfile.PlanError, answers.BadAnswers, UnknownQuestion) as error:
+    except (planfile.PlanError, answers.BadAnswers, UnknownQuestion, WrongWay) as error:
         console.print(str(error), markup=False)
         return 2
+    if options.phone:
+        possible.enter()
     try:
         return asyncio.run(_until_stopped(options, parts, console))
     except KeyboardInterrupt:
@@ -88,15 +109,23 @@ def main(options: Options) -> int:
     except ServerFailed as error:
         console.print(f"The server did not come up. {error}", markup=False)
         return 1
+    except StageFailed as error:
+        console.print(str(error), markup=False)
+        return 1
 
 
 def cast(options: Options) -> Cast:
     plan = _plan(options)
     own = options.plan is None and options.answers is None
     script = for_plan(
-        built_in(plan, options.seed) if options.answers is None else answers.load(options.answers),
+        built_in(plan, options.seed, by_telephone=options.phone)
+        if options.answers is None
+        else answers.load(options.answers),
         plan,
     )
+    if options.phone and plan.language == "zh":
+        raise WrongWay("the rehearsal's recogniser knows English only: no Chinese by telephone")
+    check_way(script, by_telephone=options.phone)
     by_text = options.text or plan.language == "zh"
     script = script.without_voice() if by_text else script
     if options.model is not None:
@@ -134,10 +163,16 @@ async def rehearse(options: Options, parts: Cast, console: Console) -> int:
     async with AsyncExitStack() as stack:
         folder = options.data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
+        telephones = None
+        if options.phone:  # first: all that comes is to be in its network
+            telephones = await stack.enter_async_context(
+                stage(folder, loss_percent=options.loss_percent, seed=options.seed)
+            )
         url = options.model or stack.enter_context(model.serving(seed=options.seed))
         key = secrets.token_urlsafe(24)
         server = ServerProcess(
-            settings(folder, key, url, options.model_name or model.NAME),
+            settings(folder, key, url, options.model_name or model.NAME)
+            | (telephones.settings if telephones else {}),
             free_port(),
             folder / "server.log",
         )
@@ -150,7 +185,15 @@ async def rehearse(options: Options, parts: Cast, console: Console) -> int:
         notes = folder / f"notes-{invitation.interview_id}.jsonl"
         with Notebook(notes) as notebook:
             candidate, ended = await _hold(
-                server.base_url, invitation, parts, performance, notebook, voice, options, console
+                server.base_url,
+                invitation,
+                parts,
+                performance,
+                notebook,
+                voice,
+                options,
+                console,
+                telephones,
             )
         try:
             report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)
@@ -192,6 +235,7 @@ async def _hold(
     voice: Voicebox | None,
     options: Options,
     console: Console,
+    telephones: Stage | None,
 ) -> tuple[Candidate, float]:
     """The interview itself; with the candidate, the monotonic time at which it ended."""
     seen: set[str] = set()
@@ -202,9 +246,10 @@ async def _hold(
         view.feed(message)
 
     async with Guest(base_url, invitation.token) as guest:
-        await guest.consent(parts.plan.policy.consent.version, recording=options.recording)
+        if telephones is None:
+            await guest.consent(parts.plan.policy.consent.version, recording=options.recording)
         candidate = Candidate(
-            guest,
+            _connect(guest, invitation, options, telephones),
             base_url.replace("http", "ws", 1) + "/api/call/socket",
             invitation.token,
             performance,
@@ -220,6 +265,15 @@ async def _hold(
             except TimeoutError:
                 candidate.trouble.append(f"not over after {HELD_WITHIN_S:.0f} s")
     return candidate, time.monotonic()
+
+
+def _connect(
+    guest: Guest, invitation: Invitation, options: Options, telephones: Stage | None
+) -> Connect:
+    if telephones is None:
+        return in_browser(guest)
+    caller = Caller(telephones.phone, SERVER, invitation.pin, recording=options.recording)
+    return caller.connect
 
 
 def to_come(performance: Performance, seen: set[str]) -> list[str]:
@@ -241,6 +295,8 @@ def _to_come(performance: Performance, seen: set[str]) -> Iterator[str]:
                 yield "a drop and rejoin"
             if step.press is not None:
                 yield f"the {step.press} button"
+            if step.key is not None:
+                yield f"the {step.key} key"
 
 
 def _run(

@@ -26,12 +26,28 @@ Demand = Literal[
     "skip",
     "long_answer",
     "grader_rubbish",
+    "by_telephone",
+    "every_spoken_move",
+    "repeat_key",
+    "finish_key",
 ]
 """Something that the run must contain, or it fails."""
-ALL_DEMANDS: tuple[Demand, ...] = get_args(Demand)
+NEEDS_TELEPHONE: frozenset[Demand] = frozenset(
+    {"by_telephone", "every_spoken_move", "repeat_key", "finish_key"}
+)
+ALL_DEMANDS: tuple[Demand, ...] = tuple(
+    demand for demand in get_args(Demand) if demand not in NEEDS_TELEPHONE
+)
+"""Of a rehearsal in a browser."""
+NEEDS_PAGE: frozenset[Demand] = frozenset({"every_move", "skip"})
+"""A telephone has no button for skipping or ending, and the rehearsal's recogniser no words."""
+TELEPHONE_DEMANDS: tuple[Demand, ...] = tuple(
+    demand for demand in get_args(Demand) if demand not in NEEDS_PAGE
+)
+"""Of a rehearsal by telephone."""
 NEEDS_VOICE: frozenset[Demand] = frozenset({"barge_in", "long_answer"})
 NEEDS_STAND_IN: frozenset[Demand] = frozenset(
-    {"every_move", "move_refused", "model_stall", "grader_rubbish"}
+    {"every_move", "every_spoken_move", "move_refused", "model_stall", "grader_rubbish"}
 )
 """Only the stand-in model makes its mistakes at fixed places."""
 LONG_ANSWER_S = 40.0
@@ -52,6 +68,9 @@ class Step(_Part):
     """Seconds of silence that belong to the answer."""
     type: Words | None = None
     press: Request | None = None
+    """A button of the page."""
+    key: str | None = Field(None, pattern=r"^[0-9*#]$")
+    """A key of the telephone."""
     drop: float | None = Field(None, ge=0, le=60)
     """Lose the network; come back after so many seconds."""
     hang_up: Literal[True] | None = None
@@ -59,7 +78,9 @@ class Step(_Part):
     @model_validator(mode="after")
     def _one_thing(self) -> Step:
         if len(self.model_fields_set) != 1:
-            raise ValueError("a step has exactly one of: say, pause, type, press, drop, hang_up")
+            raise ValueError(
+                "a step has exactly one of: say, pause, type, press, key, drop, hang_up"
+            )
         return self
 
 
@@ -123,6 +144,20 @@ def for_plan(script: Script, plan: Plan) -> Script:
             f"it has {', '.join(sorted(known))}"
         )
     return script
+
+
+class WrongWay(ValueError):
+    """The script does what its candidate cannot do: a browser has no keys, a telephone no page."""
+
+
+def check_way(script: Script, *, by_telephone: bool) -> None:
+    """Raises `WrongWay`."""
+    for key, turns in (*script.answers.items(), ("otherwise", (script.otherwise,))):
+        for step in (step for turn in turns for step in turn.steps):
+            if by_telephone and (step.press or step.type or step.hang_up):
+                raise WrongWay(f"{key}: by telephone nothing is typed and no button pressed; `key`")
+            if not by_telephone and step.key:
+                raise WrongWay(f"{key}: `key: {step.key}` is for a telephone, with --phone")
 
 
 class Performance:

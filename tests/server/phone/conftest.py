@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from ground import Ground, why_not
-from registrar import EXTENSIONS, NUMBERS, Registrar
+from extensions import EXTENSIONS, NUMBERS
 
 from asr import rehearsal
 from asr.engine import Engine
 from server.rehearsal import model
 from server.rehearsal.faults import NONE
+from server.rehearsal.phone.ground import Ground, why_not
+from server.rehearsal.phone.registrar import Registrar
 
 
 @pytest.fixture

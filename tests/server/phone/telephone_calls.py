@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ground import CALLERS, PBX, VIVA, until
 from live_calls import Caller, Exchange, exchange, sound
 from scipy.signal import resample_poly
 
@@ -29,6 +28,7 @@ from server.phone.resolver import resolve
 from server.phone.softphone.call import PhoneCall
 from server.phone.softphone.phone import Phone
 from server.phone.switchboard import BoardSettings, Switchboard
+from server.rehearsal.phone.ground import CALLERS, PBX, VIVA, until
 from server.store import Store
 
 KEY = b"a key of the tests"

@@ -11,8 +11,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from ground import CALLERS, INTERFACES, PBX, Ground, until, why_not
-from registrar import Registrar
+
+from server.rehearsal.phone.ground import CALLERS, INTERFACES, PBX, Ground, until, why_not
+from server.rehearsal.phone.registrar import Registrar
 
 pytestmark = pytest.mark.phone
 

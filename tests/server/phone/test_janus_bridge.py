@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from calls_in import Desk, answered, given_up, hold, info, refused
-from ground import CALLERS, PBX, STRANGER, VIVA, Ground, Running, until, why_not
-from registrar import Registrar
 
 from server.phone.accounts import Account
 from server.phone.bridge import (
@@ -32,6 +30,17 @@ from server.phone.janus.gateway import OwnJanus
 from server.phone.janus.health import thread_seconds
 from server.phone.janus.wiring import ACCOUNT, STATE_FILE, janus_bridge
 from server.phone.resolver import Unresolved, resolve
+from server.rehearsal.phone.ground import (
+    CALLERS,
+    PBX,
+    STRANGER,
+    VIVA,
+    Ground,
+    Running,
+    until,
+    why_not,
+)
+from server.rehearsal.phone.registrar import Registrar
 from server.settings import load
 
 pytestmark = pytest.mark.phone

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from calls_in import Desk
 from fake_janus import MASTER, FakeJanus
-from ground import until
 
 from server.phone.accounts import Account
 from server.phone.bridge import (
@@ -28,6 +27,7 @@ from server.phone.bridge import (
 from server.phone.janus.bridge import JanusBridge
 from server.phone.janus.doors import SipDoors
 from server.phone.janus.lines import SPARE
+from server.rehearsal.phone.ground import until
 
 ACCOUNT = Account("main", "viva", "192.0.2.5", password="hush-hush")
 LINES = 2

@@ -9,7 +9,6 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
-from ground import until
 from livekit import rtc
 
 from agent.plan import Plan
@@ -31,6 +30,7 @@ from server.phone.line import Line
 from server.phone.pins import LENGTH
 from server.phone.reception import Reception
 from server.phone.records import Invited
+from server.rehearsal.phone.ground import until
 
 PIN = "123456789"
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from ground import until
 from voices import arrived, voice
 
 from server.phone.softphone import answering
@@ -19,6 +18,7 @@ from server.phone.softphone.errors import CallEnded, NoCommonCodec, NoReply, Ref
 from server.phone.softphone.impairment import Impairment
 from server.phone.softphone.options import Options
 from server.phone.softphone.phone import Answering, Phone
+from server.rehearsal.phone.ground import until
 
 pytestmark = pytest.mark.media
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from ground import until
 
 from server.phone.softphone.endpoint import Address, Asked, Endpoint, Timers, cancel_of
 from server.phone.softphone.errors import NoReply
 from server.phone.softphone.message import Request, response_to
+from server.rehearsal.phone.ground import until
 
 QUICK = Timers(t1=0.02, t2=0.08)
 

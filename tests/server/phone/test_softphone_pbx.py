@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from ground import CALLERS, Ground, until
-from registrar import EXTENSIONS, Registrar
+from extensions import EXTENSIONS
 from voices import arrived, voice
 
 from server.phone.softphone import answering
@@ -21,6 +20,8 @@ from server.phone.softphone.impairment import Impairment
 from server.phone.softphone.message import Response
 from server.phone.softphone.options import Options
 from server.phone.softphone.phone import Phone
+from server.rehearsal.phone.ground import CALLERS, Ground, until
+from server.rehearsal.phone.registrar import Registrar
 
 pytestmark = pytest.mark.phone
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import pytest
 import scenarios
-from ground import CALLERS, PBX, STRANGER, Ground, until, why_not
-from registrar import EXTENSIONS, Registrar
+from extensions import EXTENSIONS
 from voices import arrived, voice
 
 from server.phone.softphone.phone import Phone
+from server.rehearsal.phone.ground import CALLERS, PBX, STRANGER, Ground, until, why_not
+from server.rehearsal.phone.registrar import Registrar
 
 pytestmark = pytest.mark.phone
 

@@ -9,8 +9,7 @@ import wave
 from pathlib import Path
 
 import pytest
-from ground import CALLERS, VIVA
-from registrar import EXTENSIONS, Registrar
+from extensions import EXTENSIONS
 from voices import voice
 
 from server import cli
@@ -19,6 +18,8 @@ from server.phone.softphone.call import PhoneCall
 from server.phone.softphone.listening import Statistics
 from server.phone.softphone.options import Options
 from server.phone.softphone.phone import Phone
+from server.rehearsal.phone.ground import CALLERS, VIVA
+from server.rehearsal.phone.registrar import Registrar
 
 ROOT = Path(__file__).parents[3]
 

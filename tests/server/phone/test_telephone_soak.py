@@ -6,13 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from registrar import Registrar
 from telephone_calls import narrow, office, phone, silent
 
 from agent.events import (
     CallJoined,
 )
 from asr.engine import Engine
+from server.rehearsal.phone.registrar import Registrar
 from tests.asr.speech import errors
 from tests.session.short_plans import short_plan
 

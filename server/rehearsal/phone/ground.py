@@ -1,5 +1,5 @@
-"""A telephone network for tests, on one machine and seen by nobody else: a network namespace with a
-pair of veth interfaces, and programs that run in it.
+"""A telephone network on one machine, seen by nobody else: a network namespace with a pair of veth
+interfaces, and programs that run in it.
 
 The namespace has no name. The thread that enters it and whatever that thread starts afterwards,
 processes as well as threads, live in it; the kernel takes it away with the last of them. So a test

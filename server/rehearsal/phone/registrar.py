@@ -1,4 +1,4 @@
-"""A real PBX's part for tests: kamailio as registrar and proxy, with digest, in a `Ground`."""
+"""A PBX's part: kamailio as registrar and proxy, with digest, in a `Ground`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from ground import PBX, Ground, Running, until
+from server.rehearsal.phone.ground import PBX, Ground, Running, until
 
 PORT = 5060
-EXTENSIONS = {"viva": "viva-word", "anna": "anna-word", "ben": "ben-word", "cara": "cara-word"}
-NUMBERS = {"+4930555001": "anna"}
-"""Of the fixture `pbx`: users and passwords, and numbers that lead to them."""
 _MODULES = (
     *("tm", "sl", "rr", "pv", "maxfwd", "textops", "siputils"),
     *("htable", "usrloc", "registrar", "auth"),
 )
-_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/kamailio/modules")
+_FOLDERS = ("lib/*-linux-*", "lib64", "lib")
+"""Where distributions have its modules."""
 _OPTIONS = (
     "OPTIONS sip:{pbx} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bKready;rport\r\n"
     "From: <sip:ready@{pbx}>;tag=1\r\nTo: <sip:{pbx}>\r\nCall-ID: ready\r\nCSeq: 1 OPTIONS\r\n"
@@ -133,7 +131,8 @@ def _configuration(
     record_route: bool,
     debug: int,
 ) -> str:
-    modules = next((one for one in _FOLDERS if Path(one).is_dir()), _FOLDERS[0])
+    found = (one for folder in _FOLDERS for one in Path("/usr").glob(f"{folder}/kamailio/modules"))
+    modules = next(found, Path("/usr/lib/kamailio/modules"))
     loads = [f'mpath="{modules}/"', *(f'loadmodule "{one}.so"' for one in _MODULES)]
     entries = [f'  $sht(passwords=>{one}) = "{word}";' for one, word in extensions.items()]
     entries += [f'  $sht(numbers=>{one}) = "{to}";' for one, to in numbers.items()]

@@ -1,0 +1,103 @@
+"""The candidate at a telephone: dials, keys the PIN, agrees by key, and is in the interview.
+
+What the reception says is not understood here, only heard: a key is pressed once its voice speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+
+from server.media.resample import Resampler
+from server.phone.softphone.call import PhoneCall
+from server.phone.softphone.errors import SoftphoneError
+from server.phone.softphone.listening import SAMPLE_RATE
+from server.phone.softphone.phone import Phone
+from server.rehearsal.sound import Samples
+
+YES, NO = "1", "2"
+LOUD = 500
+"""The peak of a frame in which somebody speaks."""
+SPEAKS_S = 0.3
+"""So much of a voice is no click."""
+AFTER_KEY_S = 0.7
+"""A line that a key cuts off is no longer heard by then."""
+RECEPTION_S = 40.0
+TICK_S = 0.05
+FRAME = 160
+
+
+class PhoneClient:
+    """A `SpokenLeg` by telephone. Raises `ConnectionError` when the call has ended."""
+
+    def __init__(self, call: PhoneCall) -> None:
+        self._call = call
+
+    async def say(self, pcm: Samples, rate: int) -> None:
+        await self._call.say(Resampler(rate, SAMPLE_RATE).push(pcm))
+        self._must_be_up()
+
+    async def press(self, keys: str) -> None:
+        try:
+            await self._call.press(keys)
+        except SoftphoneError as error:
+            raise ConnectionError(str(error)) from error
+        self._must_be_up()
+
+    async def drop(self) -> None:
+        """No BYE and no packet more: the server has to notice."""
+        self._call.vanish()
+
+    async def close(self) -> None:
+        await self._call.hang_up()
+
+    async def hears(self, since: float) -> None:
+        """Until a voice has spoken after this monotonic time."""
+        while spoken_s(self._call.heard(since)) < SPEAKS_S:
+            self._must_be_up()
+            await asyncio.sleep(TICK_S)
+
+    def _must_be_up(self) -> None:
+        if self._call.state == "ended":
+            raise ConnectionError("the call has ended")
+
+
+class Caller:
+    """Somebody with a PIN. `connect` as often as wanted; the consents are asked for once."""
+
+    def __init__(self, phone: Phone, to: str, pin: str, *, recording: bool) -> None:
+        """`to`: the extension that is called."""
+        self._phone, self._to, self._pin = phone, to, pin
+        self._answers = (YES, YES if recording else NO)
+        self._agreed = False
+
+    async def connect(self) -> PhoneClient:
+        """Up to the interview's first words. Raises `OSError`."""
+        try:
+            leg = PhoneClient(await self._phone.call(self._to))
+        except SoftphoneError as error:  # not registered yet, busy, away
+            raise ConnectionError(str(error)) from error
+        try:
+            async with asyncio.timeout(RECEPTION_S):
+                await self._through_reception(leg)
+        except BaseException:
+            await leg.close()
+            raise
+        return leg
+
+    async def _through_reception(self, leg: PhoneClient) -> None:
+        await leg.hears(0.0)
+        await leg.press(self._pin)
+        for answer in () if self._agreed else self._answers:
+            await leg.hears(time.monotonic() + AFTER_KEY_S)
+            await leg.press(answer)
+        self._agreed = True
+
+
+def spoken_s(pcm: Samples) -> float:
+    """Seconds in which somebody speaks."""
+    whole = pcm[: len(pcm) // FRAME * FRAME].reshape(-1, FRAME).astype(np.int32)
+    loud = np.abs(whole).max(axis=1, initial=0) > LOUD
+    return float(loud.sum()) * FRAME / SAMPLE_RATE
