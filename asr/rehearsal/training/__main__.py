@@ -52,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--init-from-ct2", type=Path, metavar="FOLDER", help="begin with its weights")
     made.add_argument("--against", type=Path, default=rehearsal.MODEL_DIR, metavar="FOLDER")
     made.add_argument("--device", default="cpu")
-    made.add_argument("--threads", type=int, default=2, help="processes that speak")
+    made.add_argument(
+        "--threads", type=int, default=2, help="processes that speak, and on a GPU make batches"
+    )
     size = made.add_mutually_exclusive_group()
     size.add_argument("--small", action="store_true", help="seconds, and good for nothing")
     size.add_argument("--larger", action="store_true", help="with Mandarin, for a GPU")

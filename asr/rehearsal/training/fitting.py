@@ -11,7 +11,6 @@ import copy
 import json
 import logging
 import math
-import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,33 +81,21 @@ class Fit:
         )
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, material: Material) -> None:
-        """To the plan's last step, from wherever it is."""
+    def run(self, material: Material, workers: int = 0) -> None:
+        """To the plan's last step, from wherever it is; `workers` processes make the batches."""
         began = time.monotonic()
+        batches = material.batches(self.plan.seed, self.step * PARTS, workers)
         with ThreadPoolExecutor(PARTS) as pool:
-            rows = material.rows(self.plan.seed)
-            for number, parts in enumerate(zip(*[rows] * PARTS, strict=False)):
-                if number >= self.plan.steps:
-                    break
-                if number < self.step:
-                    continue  # before the interruption
-                found = self._take(material, parts, pool)
+            while self.step < self.plan.steps:
+                found = self._take([next(batches) for _ in range(PARTS)], pool)
                 if self.step % self.plan.log_every == 0:
                     self._log(found, time.monotonic() - began)
                 if self.step % self.plan.save_every == 0:
                     self.save()
         self.save()
 
-    def _take(
-        self, material: Material, parts: Sequence[list[int]], pool: ThreadPoolExecutor
-    ) -> Losses:
-        first = self.step * PARTS
-        batches = [
-            material.batch(rows, self.plan.seed, first + number)
-            for number, rows in enumerate(parts)
-        ]
-        points = [f"{self.plan.seed}/{first + number}/points" for number in range(PARTS)]
-        found = list(pool.map(self._gradients, batches, points))
+    def _take(self, parts: Sequence[Batch], pool: ThreadPoolExecutor) -> Losses:
+        found = list(pool.map(self._gradients, parts))
         for at, parameter in enumerate(self._learning):
             parameter.grad = _mean([gradients[at] for _, gradients in found])
             if self.step < self.plan.heads_only and id(parameter) in self._body:
@@ -117,11 +104,8 @@ class Fit:
         self.step += 1
         return found[0][0]
 
-    def _gradients(self, batch: Batch, seed: str) -> tuple[Losses, Sequence[Tensor | None]]:
-        gpu = self._device.startswith("cuda")
-        # Half the width on a GPU; few CPUs gain by it.
-        with torch.autocast(self._device.split(":")[0], torch.bfloat16, enabled=gpu):
-            found = losses(self._model, batch.to(self._device), random.Random(seed))
+    def _gradients(self, batch: Batch) -> tuple[Losses, Sequence[Tensor | None]]:
+        found = losses(self._model, batch.to(self._device))
         total = found.total(self.step / self.plan.steps)
         return found, torch.autograd.grad(total, self._learning, allow_unused=True)
 
@@ -131,10 +115,9 @@ class Fit:
         torch.nn.utils.clip_grad_norm_(self._learning, 1.0)
         self._optimizer.step()
         kept = min(AVERAGED, (self.step + 1) / (self.step + 20))
-        pairs = zip(self._average.parameters(), self._model.parameters(), strict=True)
+        averages, current = list(self._average.parameters()), list(self._model.parameters())
         with torch.no_grad():
-            for averaged, current in pairs:
-                averaged.lerp_(current, 1 - kept)
+            torch._foreach_lerp_(averages, current, 1 - kept)
 
     def _log(self, found: Losses, seconds: float) -> None:
         line = {"step": self.step, "of": self.plan.steps, **found.numbers(), "s": round(seconds)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from asr.rehearsal.training.model import MELS, POSITIONS, Micro
-from asr.rehearsal.training.sequences import IGNORED, Place, Reading, earlier
+from asr.rehearsal.training.sequences import IGNORED, Place, Reading
 
 GUIDED_HEADS = 2
 """Of each layer, from the first; those that word times are later taken from."""
@@ -27,22 +28,44 @@ PHONEME_WEIGHT, GUIDE_WEIGHT, WORD_WEIGHT = 0.5, 0.4, 0.6
 LEAST_HELP = 0.1
 
 
-@dataclass(frozen=True)
-class Batch:
+class Guide(NamedTuple):
+    """Where a token's attention may fall: `allowed` [rows, length, positions], and `told`
+    [rows, length], 1.0 for the tokens that it counts for."""
+
+    allowed: Tensor
+    told: Tensor
+
+
+class Points(NamedTuple):
+    """Single positions that name a word: each one's row, position and first token, all [points]."""
+
+    rows: Tensor
+    positions: Tensor
+    labels: Tensor
+
+
+class Batch(NamedTuple):
     """Tensors of some examples: features [rows, 80, frames], phonemes [rows, positions], tokens
-    and labels [rows, length]; `within` as the encoder wants it."""
+    and labels [rows, length]; `within` as the encoder wants it; `before` guides to the word
+    before, `itself` to the word that is said."""
 
     features: Tensor
     phonemes: Tensor
     tokens: Tensor
     labels: Tensor
     within: Tensor
-    places: list[list[Place]]
+    before: Guide
+    itself: Guide
+    points: Points
 
     def to(self, device: str) -> Batch:
-        tensors = (self.features, self.phonemes, self.tokens, self.labels, self.within)
-        features, phonemes, tokens, labels, within = (one.to(device) for one in tensors)
-        return Batch(features, phonemes, tokens, labels, within, self.places)
+        return _moved(self, device)
+
+
+def _moved(value: Any, device: str) -> Any:
+    if isinstance(value, tuple):
+        return type(value)(*(_moved(one, device) for one in value))
+    return value.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -106,7 +129,7 @@ def padded(readings: Sequence[Reading], end: int) -> tuple[Tensor, Tensor]:
     return tokens, labels
 
 
-def losses(model: Micro, batch: Batch, chance: random.Random) -> Losses:
+def losses(model: Micro, batch: Batch) -> Losses:
     memory, padding = model.model.encoder(batch.features, batch.within)
     states, attention = model.model.decoder(batch.tokens, memory, padding)
     real = batch.phonemes.shape[1]
@@ -122,31 +145,31 @@ def losses(model: Micro, batch: Batch, chance: random.Random) -> Losses:
         F.cross_entropy(
             named.float().flatten(0, 1), batch.phonemes.flatten(), ignore_index=IGNORED
         ),
-        _guide(attention, batch.places),
-        _word(model, memory, batch, chance),
+        _guide(attention, batch),
+        _word(model, memory, batch.points),
     )
 
 
-def _guide(attention: Sequence[Tensor], places: list[list[Place]]) -> Tensor:
+def _guide(attention: Sequence[Tensor], batch: Batch) -> Tensor:
     """The first layer's heads belong on the word before, the others' on the word itself."""
-    before = [earlier(row) for row in places]
     total = attention[0].new_zeros((), dtype=torch.float32)
     for layer, logits in enumerate(attention):
-        total = total + _outside(logits, before if layer == 0 else places)
+        total = total + _outside(logits, batch.before if layer == 0 else batch.itself)
     return total
 
 
-def _outside(logits: Tensor, places: list[list[Place]]) -> Tensor:
+def _outside(logits: Tensor, guide: Guide) -> Tensor:
     """Minus the logarithm of the attention that falls on the places, averaged."""
-    allowed, told = _allowed(places, logits.shape[2], logits.shape[3])
-    allowed, told = allowed.to(logits.device), told.to(logits.device)
     guided = logits[:, :GUIDED_HEADS].float()
+    # The padding's positions, behind those of the sound, are nobody's.
+    allowed = F.pad(guide.allowed, (0, guided.shape[-1] - guide.allowed.shape[-1]))
     inside = torch.logsumexp(guided.masked_fill(~allowed[:, None], -1e4), -1)
     share = (inside - torch.logsumexp(guided, -1)).clamp(min=-20)
-    return -(share * told[:, None]).sum() / (told.sum() * GUIDED_HEADS + 1e-6)
+    return -(share * guide.told[:, None]).sum() / (guide.told.sum() * GUIDED_HEADS + 1e-6)
 
 
-def _allowed(places: list[list[Place]], length: int, width: int) -> tuple[Tensor, Tensor]:
+def guide(places: Sequence[Sequence[Place]], length: int, width: int) -> Guide:
+    """Each place and a little around it, for rows of `length` tokens over `width` positions."""
     allowed = np.zeros((len(places), length, width), bool)
     told = np.zeros((len(places), length), np.float32)
     for row, chain in enumerate(places):
@@ -154,33 +177,27 @@ def _allowed(places: list[list[Place]], length: int, width: int) -> tuple[Tensor
             if place and place[0] < width:
                 allowed[row, at, max(0, place[0] - 2) : place[1] + 3] = True
                 told[row, at] = 1
-    return torch.from_numpy(allowed), torch.from_numpy(told)
+    return Guide(torch.from_numpy(allowed), torch.from_numpy(told))
 
 
-def _word(model: Micro, memory: Tensor, batch: Batch, chance: random.Random) -> Tensor:
-    rows, positions, labels = _word_points(batch, chance)
-    if not rows:
+def _word(model: Micro, memory: Tensor, points: Points) -> Tensor:
+    if not len(points.rows):
         return memory.new_zeros(())
-    states = model.word(memory.float()[rows, positions])
-    wanted = torch.tensor(labels, device=memory.device)
-    return F.cross_entropy(model.logits(states).float(), wanted)
+    states = model.word(memory.float()[points.rows, points.positions])
+    return F.cross_entropy(model.logits(states).float(), points.labels)
 
 
-def _word_points(batch: Batch, chance: random.Random) -> tuple[list[int], list[int], list[int]]:
+def points(readings: Sequence[Reading], width: int, chance: random.Random) -> Points:
     """One position for each word, from its second third on, and the word's first token."""
-    rows: list[int] = []
-    positions: list[int] = []
-    labels: list[int] = []
-    last_position = batch.phonemes.shape[1] - 1
-    all_labels = batch.labels.tolist()
-    for row, chain in enumerate(batch.places):
+    found: list[tuple[int, int, int]] = []
+    for row, one in enumerate(readings):
         last: Place = None
-        for place, label in zip(chain, all_labels[row], strict=False):
-            if place and place != last and place[0] < last_position:
+        for place, label in zip(one.places, one.labels, strict=True):
+            if place and place != last and place[0] < width - 1:
                 length = place[1] - place[0]
                 late = chance.randint(0, max(0, int(length * 0.65) - 1))
-                rows.append(row)
-                positions.append(min(place[0] + int(length * 0.35) + late, last_position))
-                labels.append(label)
+                position = min(place[0] + int(length * 0.35) + late, width - 1)
+                found.append((row, position, label))
                 last = place
-    return rows, positions, labels
+    table = torch.tensor(found, dtype=torch.int64).reshape(-1, 3)
+    return Points(table[:, 0], table[:, 1], table[:, 2])

@@ -5,12 +5,15 @@ Whatever a batch draws depends on the seed and its own number alone.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from asr.rehearsal.training import losses, sequences
 from asr.rehearsal.training.examples import Example
@@ -18,6 +21,9 @@ from asr.rehearsal.training.losses import Batch
 from asr.rehearsal.training.model import TRAINING_TAIL
 from asr.rehearsal.training.sequences import Reading
 from asr.rehearsal.training.tokens import Tokens
+
+AHEAD = 8
+"""Batches that a process makes before they are asked for."""
 
 
 class Mix(NamedTuple):
@@ -62,7 +68,34 @@ class Material:
         tokens, labels = losses.padded(readings, self._tokens.end)
         within = torch.from_numpy(rng.random(TRAINING_TAIL, dtype=np.float32))
         places = [one.places for one in readings]
-        return Batch(features, phonemes, tokens, labels, within, places)
+        length, width = tokens.shape[1], phonemes.shape[1]
+        return Batch(
+            features,
+            phonemes,
+            tokens,
+            labels,
+            within,
+            losses.guide([sequences.earlier(one) for one in places], length, width),
+            losses.guide(places, length, width),
+            losses.points(readings, width, random.Random(f"{seed}/{number}/points")),
+        )
+
+    def batches(self, seed: int, first: int, workers: int = 0) -> Iterator[Batch]:
+        """Those from number `first` on, without end; made ahead by so many processes, if any.
+
+        Which processes make them changes nothing of what is in them.
+        """
+        numbered = itertools.islice(enumerate(self.rows(seed)), first, None)
+        # A loader takes whatever is indexed: here, by a batch's number and rows.
+        dataset: Any = _Made(self, seed)
+        yield from DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=_Once(numbered),
+            num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
 
     def _reading(self, row: int, chance: random.Random) -> Reading:
         one = self._examples[row]
@@ -72,3 +105,23 @@ class Material:
                 prompt += chance.choice(self._said).tokens
         timed = chance.random() < self._mix.timestamps
         return sequences.reading(one, self._said[row], self._tokens, prompt, timestamps=timed)
+
+
+@dataclass(frozen=True)
+class _Made:
+    material: Material
+    seed: int
+
+    def __getitem__(self, which: tuple[int, list[int]]) -> Batch:
+        number, rows = which
+        return self.material.batch(rows, self.seed, number)
+
+
+@dataclass(frozen=True)
+class _Once:
+    """An iterator as the loader's sampler."""
+
+    numbered: Iterator[tuple[int, list[int]]]
+
+    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
+        return self.numbered

@@ -61,6 +61,7 @@ def train(options: argparse.Namespace, size: Size) -> None:
     from asr.rehearsal.training.model import Micro, Shape
 
     torch.set_num_threads(1)  # a step has threads of its own
+    torch.set_float32_matmul_precision("high")  # on a GPU; a CPU knows no difference
     torch.manual_seed(options.seed)
     known = Tokens.load(options.work / TOKENIZER)
     examples = [one for path in _shards(options, size) for one in shards.load(path)]
@@ -73,7 +74,9 @@ def train(options: argparse.Namespace, size: Size) -> None:
         plan = warm_start.gentler(plan)
     fit = fitting.Fit(model, plan, options.work / FIT, options.device)
     fit.resume()
-    fit.run(Material(examples, known, phonemes, Mix(size.frames)))
+    # On a CPU the making of batches is little beside the learning, and a process takes its share.
+    workers = options.threads if options.device.startswith("cuda") else 0
+    fit.run(Material(examples, known, phonemes, Mix(size.frames)), workers)
 
 
 def export(options: argparse.Namespace, size: Size) -> None:

@@ -1,5 +1,6 @@
 """The whole run in little: every step, an interruption, a warm start. Needs torch."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,19 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     one, other = (fitting.averaged(tmp_path / n / fitting.CHECKPOINT) for n in ("whole", "cut"))
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_processes_make_the_same_batches_in_the_same_order(
+    heard: list[examples.Example], tokens: Tokens
+) -> None:
+    made = material(heard, tokens)
+    alone = list(itertools.islice(made.batches(1, 2), 4))
+    helped = list(itertools.islice(made.batches(1, 2, workers=2), 4))
+    for one, other in zip(alone, helped, strict=True):
+        assert torch.equal(one.features, other.features)
+        assert torch.equal(one.tokens, other.tokens)
+        assert torch.equal(one.itself.allowed, other.itself.allowed)
+        assert all(map(torch.equal, one.points, other.points))
 
 
 def test_another_plan_does_not_go_on_from_this_checkpoint(
