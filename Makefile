@@ -18,8 +18,8 @@ install: .venv/installed  ## Install Viva and its tools into .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-test: install  ## The quick, offline tests
-	$(BIN)/python -m pytest
+test: install  ## The quick, offline tests, on every core
+	$(BIN)/python -m pytest -n auto
 
 rehearse: install  ## A whole spoken interview on this machine; results in out/rehearsal
 	$(BIN)/viva rehearse
