@@ -38,7 +38,8 @@ import numpy as np
 from asr.admission import AdmissionLimits
 from asr.segmenter import SAMPLE_RATE, Pcm
 from bench.paced_accounts import HEAD, Row, Session, line, row
-from bench.paced_arms import ARMS, OPEN, Arm, Model
+from bench.paced_arms import ARMS, OPEN, Arm
+from bench.paced_model import Model
 from bench.paced_sessions import everyone
 from bench.paced_speech import clips, speech
 

@@ -8,50 +8,29 @@ arm: what they would say must not decide how long it takes.
 import asyncio
 import os
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from faster_whisper import WhisperModel
 
-from asr import rehearsal
 from asr.admission import AdmissionLimits
-from asr.decoder import BatchDecoder
-from asr.engine import Engine
-from asr.recognition import Admitting, Audio, Outcome, Piece
+from asr.engine import MAX_BATCH, MAX_BATCH_S, Engine
+from asr.recognition import Admitting, Audio
 from asr.segmenter import SAMPLE_RATE
 from asr.service.client import RemoteRecogniser
-from asr.whisper import FLOOR_S, TEMPERATURES, Whisper
-from server.rehearsal.processes import free_port
+from asr.whisper import Whisper
+from bench.paced_model import Model, Watched, force
 
 TOKEN = "the-token-of-the-benchmark"
-TOKENS_PER_S = 3
 OPEN = AdmissionLimits(busy=1e9, ready_s=1e9, unmeasured=10**6)
 """Everybody is let in."""
 
 Recognise = Callable[[Audio, int], Awaitable[tuple[str, float | None]]]
 """(audio, session) -> (text, seconds that it waited); raises `HearingError`."""
-
-
-@dataclass(frozen=True)
-class Model:
-    folder: Path = rehearsal.MODEL_DIR
-    floor_s: float = rehearsal.FLOOR_S
-    noise: bool = False
-    """Its weights know nothing."""
-
-    @classmethod
-    def of(cls, folder: Path | None) -> "Model":
-        return cls() if folder is None else cls(folder, FLOOR_S, noise=True)
-
-    @property
-    def temperatures(self) -> tuple[float, ...]:
-        return TEMPERATURES[:1] if self.noise else TEMPERATURES
 
 
 @dataclass
@@ -62,86 +41,49 @@ class Arm:
     """Of the service."""
     batches: Counter[int] = field(default_factory=Counter)
     counts: Callable[[], dict[str, Any]] = dict
+    watched: Watched | None = None
+    """The model, where it is in this process and in batches."""
 
     def sizes(self) -> dict[str, int]:
         return {str(size): n for size, n in sorted(self.batches.items())}
 
 
-class Forced:
-    """CTranslate2's model, whose texts are as long as the audio asks for."""
-
-    def __init__(self, model: Any, end: int) -> None:
-        self._model = model
-        self._end = end
-        self._audio = threading.local()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def hear(self, seconds: float) -> None:
-        """The next call of this thread is of so much audio."""
-        self._audio.seconds = seconds
-
-    def generate(self, features: Any, prompts: Any, **options: Any) -> Any:
-        tokens = max(1, round(TOKENS_PER_S * self._audio.seconds))
-        options |= {
-            "max_length": max(2 * tokens, len(prompts[0]) + tokens),
-            "suppress_tokens": [self._end],
-        }
-        return self._model.generate(features, prompts, **options)
-
-
-def force(whisper: WhisperModel) -> Forced:
-    end = whisper.hf_tokenizer.token_to_id("<|endoftext|>")
-    whisper.model = forced = Forced(whisper.model, end)
-    return forced
-
-
-class Watched:
-    """A decoder that tells when each piece's turn came, and how large the batches are."""
-
-    def __init__(self, inner: BatchDecoder, forced: Forced | None) -> None:
-        self.name, self.compute_type, self.bucket = inner.name, inner.compute_type, inner.bucket
-        self.begun: dict[int, float] = {}
-        self.batches: Counter[int] = Counter()
-        self._inner = inner
-        self._forced = forced
-
-    def decode_many(self, pieces: Sequence[Piece]) -> list[Outcome]:
-        now = time.monotonic()
-        self.batches[len(pieces)] += 1
-        self.begun |= {id(piece.audio): now for piece in pieces}
-        if self._forced is not None:
-            self._forced.hear(max(len(piece.audio) for piece in pieces) / SAMPLE_RATE)
-        return self._inner.decode_many(pieces)
-
-
 @asynccontextmanager
 async def engine(model: Model, admission: AdmissionLimits) -> AsyncIterator[Arm]:
-    workers = len(os.sched_getaffinity(0))
+    workers = model.workers or len(os.sched_getaffinity(0))
     whisper = Whisper(
         model.folder,
-        device="cpu",
-        compute_type="int8",
+        device=model.device,
+        compute_type=model.compute_type,
         workers=workers,
         floor_s=model.floor_s,
         temperatures=model.temperatures,
     )
     watched = Watched(whisper, force(whisper._whisper) if model.noise else None)
-    with Engine(watched, workers=workers, max_queued=256, admission=admission) as made:
+    whisper._features = watched.metered(whisper._features)  # type: ignore[assignment]
+    with Engine(
+        watched,
+        workers=workers,
+        max_queued=256,
+        max_batch=model.max_batch or MAX_BATCH[model.device],
+        max_batch_s=MAX_BATCH_S[model.device],
+        admission=admission,
+    ) as made:
 
         async def recognise(audio: Audio, session: int) -> tuple[str, float | None]:
             asked = time.monotonic()
             found = await made.recognise(audio, language="en", source=session)
             return found.text, watched.begun.pop(id(audio)) - asked
 
-        yield Arm(recognise, made, "", watched.batches, lambda: asdict(made.counts))
+        yield Arm(recognise, made, "", watched.batches, lambda: asdict(made.counts), watched)
 
 
 @asynccontextmanager
 async def lock(model: Model, _: AdmissionLimits) -> AsyncIterator[Arm]:
     """faster-whisper's `transcribe`, one call at a time; the same folder and temperatures."""
-    whisper = WhisperModel(str(model.folder), device="cpu", compute_type="int8", cpu_threads=1)
+    whisper = WhisperModel(
+        str(model.folder), device=model.device, compute_type=model.compute_type, cpu_threads=1
+    )
     forced = force(whisper) if model.noise else None
     turn = asyncio.Lock()
     arm = Arm(lambda audio, session: recognise(audio))
@@ -213,6 +155,9 @@ class Everybody:
 @asynccontextmanager
 async def service(model: Model) -> AsyncIterator[str]:
     """`viva asr` as a process; its address."""
+    # The whole server comes with it, which the other arms do without.
+    from server.rehearsal.processes import free_port
+
     port = free_port()
     mine = {name: value for name, value in os.environ.items() if not name.startswith("VIVA_")}
     given = {

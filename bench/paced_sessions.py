@@ -14,7 +14,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from asr.errors import AtCapacity, HearingError, Overloaded
-from asr.segmenter import SAMPLE_RATE, WINDOW, Segment, Segmenter, SegmenterOptions
+from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segmenter, SegmenterOptions
 from asr.service import protocol
 from asr.service.protocol import End, Ended, Final, Hello, Sound
 from bench.paced_accounts import Piece, Session
@@ -65,7 +65,8 @@ async def talk(
             piece = Piece(segment.core_start, segment.core_end, segment.start)
             piece.vad_wait_s = (segmenter.position - segment.voice_end) / SAMPLE_RATE
             session.pieces.append(piece)
-            asked.append(asyncio.create_task(_ask(number, piece, segment, recognise)))
+            asking = ask(number, piece, segment.audio, recognise, time.monotonic())
+            asked.append(asyncio.create_task(asking))
     if asked:
         _, late = await asyncio.wait(asked, timeout=drain_s)
         for task in late:
@@ -73,10 +74,10 @@ async def talk(
         await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _ask(number: int, piece: Piece, segment: Segment, recognise: Recognise) -> None:
-    cut = time.monotonic()
+async def ask(number: int, piece: Piece, pcm: Pcm, recognise: Recognise, cut: float) -> None:
+    """`cut`: when the segment was, by the monotonic clock."""
     try:
-        audio = np.divide(segment.audio, 32_768, dtype=np.float32)
+        audio = np.divide(pcm, 32_768, dtype=np.float32)
         piece.text, piece.wait_s = await recognise(audio, number)
         piece.outcome = "given"
     except Overloaded:

@@ -1,8 +1,9 @@
 """A Whisper folder of true shape whose weights are noise: it costs what Whisper does, and is deaf.
 
     python -m bench.random_whisper base out/whisper-base-random
+    python -m bench.random_whisper large-v3-turbo out/turbo --quantization float16
 
-Layers, widths, vocabulary size (51,865), int8 and alignment heads are those of OpenAI's models, so
+Layers, widths, mel bands, vocabulary size and alignment heads are those of OpenAI's models, so
 every call takes as long as with trained weights. The text means nothing: a benchmark that uses it
 has to say so, and must not let what comes out decide how much is computed.
 
@@ -13,6 +14,7 @@ tokens and the languages at Whisper's places.
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,24 +26,26 @@ from faster_whisper.tokenizer import _LANGUAGE_CODES
 from asr import rehearsal
 
 TEXT_TOKENS = 50_257
-LANGUAGES = _LANGUAGE_CODES[:99]
-"""The models of this vocabulary know no Cantonese."""
 TIMESTAMPS = 1501
-MELS = 80
 POSITIONS = 1500
 """Encoder positions: thirty seconds."""
 LONGEST_TEXT = 448
+PREPROCESSOR = "preprocessor_config.json"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Encoder and decoder have as many layers and heads as each other."""
-
     layers: int
     heads: int
+    """Of encoder and decoder alike."""
     width: int
     alignment_heads: tuple[tuple[int, int], ...]
     """(layer, head) of the decoder, as published with the model."""
+    decoder_layers: int | None = None
+    """None: as many as the encoder has."""
+    mels: int = 80
+    languages: int = 99
+    """Since large-v3 there is Cantonese, too: 51,866 tokens and not 51,865."""
 
 
 SHAPES = {
@@ -55,39 +59,44 @@ SHAPES = {
         768,
         ((5, 3), (5, 9), (8, 0), (8, 4), (8, 7), (8, 8), (9, 0), (9, 7), (9, 9), (10, 5)),
     ),
+    "large-v3-turbo": Shape(
+        32, 20, 1280, ((2, 4), (2, 11), (3, 3), (3, 6), (3, 11), (3, 14)), 4, 128, 100
+    ),
 }  # fmt: skip
 
 
-def folder(shape: str, root: Path) -> Path:
+def folder(shape: str, root: Path, quantization: str = "int8") -> Path:
     """The folder of `shape` under `root`, written if it is not there. Takes seconds."""
-    path = root / f"whisper-{shape}-random"
+    path = root / f"whisper-{shape}-random{'' if quantization == 'int8' else f'-{quantization}'}"
     if not (path / "model.bin").is_file():
         partial = root / f".{path.name}"
         shutil.rmtree(partial, ignore_errors=True)
-        write(SHAPES[shape], partial)
+        write(SHAPES[shape], partial, quantization)
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
     return path
 
 
-def write(shape: Shape, path: Path) -> None:
+def write(shape: Shape, path: Path, quantization: str = "int8") -> None:
     """A folder that faster-whisper and `asr.whisper` load."""
     spec = _spec(shape, np.random.default_rng(0))
-    tokenizer = _tokenizer()
-    vocabulary = _vocabulary(tokenizer)
+    specials = _specials(shape.languages)
+    tokenizer = _tokenizer(specials)
+    vocabulary = _vocabulary(tokenizer, specials)
     spec.register_vocabulary(vocabulary)
     spec.config.suppress_ids = []
     spec.config.suppress_ids_begin = []
     spec.config.alignment_heads = [list(pair) for pair in shape.alignment_heads]
-    spec.config.lang_ids = [vocabulary.index(f"<|{code}|>") for code in LANGUAGES]
+    spec.config.lang_ids = [vocabulary.index(token) for token in specials[2 : 2 + shape.languages]]
     spec.validate()
-    spec.optimize(quantization="int8")
+    # Not `optimize`, which first compares all matrices with each other: for seconds, in the large.
+    spec.decoder.projection.weight = "decoder/embeddings/weight"
+    spec._quantize(quantization)
     path.mkdir(parents=True)
     spec.save(str(path))
     (path / "tokenizer.json").write_text(json.dumps(tokenizer))
-    shutil.copyfile(
-        rehearsal.MODEL_DIR / "preprocessor_config.json", path / "preprocessor_config.json"
-    )
+    sound = json.loads((rehearsal.MODEL_DIR / PREPROCESSOR).read_text())
+    (path / PREPROCESSOR).write_text(json.dumps(sound | {"feature_size": shape.mels}))
 
 
 # --- weights --------------------------------------------------------------------------------------
@@ -96,7 +105,7 @@ class _Noise:
         self._rng = rng
 
     def __call__(self, *size: int) -> np.ndarray:
-        return self._rng.normal(0.0, 0.02, size).astype(np.float32)
+        return self._rng.standard_normal(size, np.float32) * np.float32(0.02)
 
     def linear(self, spec: Any, outputs: int, inputs: int) -> None:
         spec.weight, spec.bias = self(outputs, inputs), np.zeros(outputs, np.float32)
@@ -106,13 +115,14 @@ class _Noise:
 
 
 def _spec(shape: Shape, rng: np.random.Generator) -> WhisperSpec:
-    spec = WhisperSpec(shape.layers, shape.heads, shape.layers, shape.heads)
+    below = shape.layers if shape.decoder_layers is None else shape.decoder_layers
+    spec = WhisperSpec(shape.layers, shape.heads, below, shape.heads)
     noise, width = _Noise(rng), shape.width
-    noise.convolution(spec.encoder.conv1, width, MELS)
+    noise.convolution(spec.encoder.conv1, width, shape.mels)
     noise.convolution(spec.encoder.conv2, width, width)
     spec.encoder.position_encodings.encodings = noise(POSITIONS, width)
     spec.decoder.position_encodings.encodings = noise(LONGEST_TEXT, width)
-    spec.decoder.embeddings.weight = noise(TEXT_TOKENS + len(_specials()), width)
+    spec.decoder.embeddings.weight = noise(TEXT_TOKENS + len(_specials(shape.languages)), width)
     spec.decoder.projection.weight = spec.decoder.embeddings.weight
     for part in (spec.encoder, spec.decoder):
         _norm(part.layer_norm, width)
@@ -142,15 +152,16 @@ def _norm(spec: Any, width: int) -> None:
 
 
 # --- the vocabulary -------------------------------------------------------------------------------
-def _specials() -> list[str]:
+def _specials(languages: int) -> list[str]:
     """In Whisper's order, from the end of text on."""
-    names = ["endoftext", "startoftranscript", *LANGUAGES, "translate", "transcribe", "startoflm"]
-    names += ["startofprev", "nospeech", "notimestamps"]
+    names = ["endoftext", "startoftranscript", *_LANGUAGE_CODES[:languages]]
+    names += ["translate", "transcribe", "startoflm", "startofprev"]
+    names += ["nospeech", "notimestamps"]
     times = [f"{number * 0.02:.2f}" for number in range(TIMESTAMPS)]
     return [f"<|{name}|>" for name in [*names, *times]]
 
 
-def _tokenizer() -> dict[str, Any]:
+def _tokenizer(specials: Sequence[str]) -> dict[str, Any]:
     read: dict[str, Any] = json.loads((rehearsal.MODEL_DIR / "tokenizer.json").read_text())
     special = {token["content"] for token in read["added_tokens"]}
     known = {token: i for token, i in read["model"]["vocab"].items() if token not in special}
@@ -160,22 +171,23 @@ def _tokenizer() -> dict[str, Any]:
     read["model"]["vocab"] = known | filler
     like = read["added_tokens"][0]
     read["added_tokens"] = [
-        {**like, "id": TEXT_TOKENS + i, "content": token} for i, token in enumerate(_specials())
+        {**like, "id": TEXT_TOKENS + i, "content": token} for i, token in enumerate(specials)
     ]
     return read
 
 
-def _vocabulary(tokenizer: dict[str, Any]) -> list[str]:
+def _vocabulary(tokenizer: dict[str, Any], specials: Sequence[str]) -> list[str]:
     vocab: dict[str, int] = tokenizer["model"]["vocab"]
-    return sorted(vocab, key=lambda token: vocab[token]) + _specials()
+    return [*sorted(vocab, key=lambda token: vocab[token]), *specials]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--quantization", default="int8", help="or float16")
     options = parser.parse_args()
-    write(SHAPES[options.shape], options.folder)
+    write(SHAPES[options.shape], options.folder, options.quantization)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from asr.recognition import Audio
 from asr.segmenter import WINDOW
 from bench.asr_sessions import Bench
 from bench.paced_accounts import Accounts, Piece, Row, Session, accounts, row
-from bench.paced_arms import Arm, Model, Watched
+from bench.paced_arms import Arm
+from bench.paced_model import Model, Watched
 from bench.paced_sessions import everyone, talk
 from bench.paced_speech import Speech, speech
 from tests.asr.test_engine_batches import Script
