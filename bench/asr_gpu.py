@@ -1,6 +1,6 @@
 """Streams for one GPU: the most sessions whose finals are ready in 150 ms, 19 of 20.
 
-    python -m bench.asr_gpu                     large-v3-turbo's shape, on CUDA; under five minutes
+    python -m bench.asr_gpu                     large-v3-turbo's shape, on CUDA; five minutes
     python -m bench.asr_gpu --device cpu --shape tiny --compute-types int8 --budget 60
 
 Weights are noise of true shape (`bench/random_whisper.py`), written to a temporary folder, and each
@@ -244,11 +244,12 @@ def ratio(found: Sequence[dict[str, Any]]) -> float | None:
 
 
 def measured(options: argparse.Namespace, folder: Path, said: Clips) -> list[dict[str, Any]]:
-    """Each arm gets an equal share of what is left."""
+    """The first gets half of the time, each other an equal share of what is left then."""
     first_type = options.compute_types[0]
     runs = [(arm, first_type) for arm in options.arms]
     runs += [("engine", other) for other in options.compute_types[1:] if "engine" in options.arms]
-    ends, found = time.monotonic() + options.budget, []
+    ends = time.monotonic() + options.budget
+    found: list[dict[str, Any]] = []
     for left, (arm, compute_type) in zip(range(len(runs), 0, -1), runs, strict=True):
         model = Model(
             folder,
@@ -263,7 +264,8 @@ def measured(options: argparse.Namespace, folder: Path, said: Clips) -> list[dic
         bench = Bench(said, model, options.seconds, options.ears)
         first = options.first_lock if arm == "lock" else options.first
         print(f"{arm}, {compute_type}")
-        found.append(asyncio.run(bench.search(arm, first, now + (ends - now) / left)))
+        share = 1 / left if found or left == 1 else 0.5
+        found.append(asyncio.run(bench.search(arm, first, now + share * (ends - now))))
     return found
 
 
@@ -274,9 +276,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shape", choices=random_whisper.SHAPES, default="large-v3-turbo")
     parser.add_argument("--compute-types", nargs="+", default=["float16", "int8_float16"])
     parser.add_argument("--arms", nargs="+", choices=["engine", "lock"])
-    parser.add_argument("--seconds", type=float, default=20.0, help="of speech in each session")
-    parser.add_argument("--budget", type=float, default=240.0, help="seconds for all arms")
-    parser.add_argument("--first", type=int, default=32, help="sessions the engine begins with")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of speech in each session")
+    parser.add_argument("--budget", type=float, default=300.0, help="seconds for all arms")
+    parser.add_argument("--first", type=int, default=64, help="sessions the engine begins with")
     parser.add_argument("--first-lock", type=int, default=8, help="and the lock")
     parser.add_argument("--workers", type=int, default=WORKERS, help="batches at a time")
     parser.add_argument("--max-batch", type=int, default=0, help="0: the engine's own")
