@@ -1,8 +1,8 @@
 """The loop: seeded batch by batch, so that a run that was stopped goes on as if it had not been.
 
 The schedule counts steps, not minutes: the same command on the same shards makes the same weights
-on the same machine with the same torch. A step has `PARTS` batches whose gradients are averaged. On
-a CPU each has a thread: they wait for one another once a step, and not in every product.
+on the same machine with the same torch. A step has some batches whose gradients are averaged. On a
+CPU each has a thread: they wait for one another once a step, and not in every product.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
-PARTS = 2
 WARM_UP = 0.04
 WEIGHT_DECAY = 0.02
 AVERAGED = 0.998
@@ -39,7 +38,7 @@ AVERAGED = 0.998
 @dataclass(frozen=True)
 class Plan:
     """How long and how strongly: `warm_up` of the steps until the full `rate`; `heads_only` first
-    steps in which a warm start trains its new heads alone."""
+    steps in which a warm start trains its new heads alone; `parts` batches in a step."""
 
     seed: int
     steps: int
@@ -48,6 +47,7 @@ class Plan:
     heads_only: int = 0
     log_every: int = 20
     save_every: int = 50
+    parts: int = 2
 
     def rate_at(self, step: int) -> float:
         """Up in a line, down in half a cosine to a hundredth."""
@@ -78,16 +78,17 @@ class Fit:
             ],
             lr=plan.rate,
             betas=(0.9, 0.98),
+            fused=device.startswith("cuda"),
         )
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, material: Material, workers: int = 0) -> None:
         """To the plan's last step, from wherever it is; `workers` processes make the batches."""
         began = time.monotonic()
-        batches = material.batches(self.plan.seed, self.step * PARTS, workers)
-        with ThreadPoolExecutor(PARTS) as pool:
+        batches = material.batches(self.plan.seed, self.step * self.plan.parts, workers)
+        with ThreadPoolExecutor(self.plan.parts) as pool:
             while self.step < self.plan.steps:
-                found = self._take([next(batches) for _ in range(PARTS)], pool)
+                found = self._take([next(batches) for _ in range(self.plan.parts)], pool)
                 if self.step % self.plan.log_every == 0:
                     self._log(found, time.monotonic() - began)
                 if self.step % self.plan.save_every == 0:
@@ -161,6 +162,8 @@ class Fit:
 
 
 def _mean(gradients: Sequence[Tensor | None]) -> Tensor | None:
+    if len(gradients) == 1:
+        return gradients[0]
     present = [gradient for gradient in gradients if gradient is not None]
     return sum(present[1:], present[0]) / len(gradients) if present else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,14 +69,17 @@ def train(options: argparse.Namespace, size: Size) -> None:
     phonemes = sorted({label for one in examples for label in one.phonemes})
     shape = Shape(size.width, size.encoder_layers, size.decoder_layers, known.size, len(phonemes))
     model = Micro(shape)
+    gpu = options.device.startswith("cuda")
     plan = fitting.Plan(options.seed, size.steps, options.rate)
+    if gpu:  # steps are short, and one batch fills it
+        plan = replace(plan, parts=1, save_every=500)
     if options.init_from_ct2:
         warm_start.load(model, options.init_from_ct2, known)
         plan = warm_start.gentler(plan)
     fit = fitting.Fit(model, plan, options.work / FIT, options.device)
     fit.resume()
     # On a CPU the making of batches is little beside the learning, and a process takes its share.
-    workers = options.threads if options.device.startswith("cuda") else 0
+    workers = options.threads if gpu else 0
     fit.run(Material(examples, known, phonemes, Mix(size.frames)), workers)
 
 
