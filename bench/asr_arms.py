@@ -193,7 +193,8 @@ def _ours(model: Loaded, clip: Clip, clock: Clock, *, every_s: float | None = 1.
         cuts_s = _cuts_s(clip)
     silero, stream = Silero(), _Ours(model, every_s, isinstance(clock, StillClock), cuts_s)
     held: list[Pcm] = []
-    for _, window in windows(clip):
+    for heard, window in windows(clip):
+        clock.until(heard / SAMPLE_RATE)
         held.append(window)
         if len(held) < stream.patience:
             continue
