@@ -22,7 +22,7 @@ from asr.backlog import Backlog, Job, Limits
 from asr.decoder import BatchDecoder, Decoder, batched
 from asr.errors import HearingError, Overloaded, RecognitionFailed
 from asr.loading import load_model
-from asr.recognition import Audio, Outcome, Piece, Priority, Recognition
+from asr.recognition import Audio, Outcome, Piece, Priority, Recognition, always
 from asr.sherpa import Sherpa
 from asr.whisper import Whisper, choose_device
 
@@ -202,7 +202,9 @@ class Engine:
         within_s: float | None = None,
     ) -> Recognition:
         """`within_s`: refused with `Overloaded` if it has not been begun by then."""
-        piece = Piece(audio, language, tuple(hotwords), words=priority is Priority.FINAL)
+        final, gone = priority is Priority.FINAL, threading.Event()
+        wanted = always if final else lambda: not gone.is_set()
+        piece = Piece(audio, language, tuple(hotwords), words=final, wanted=wanted)
         deadline = None if within_s is None else self._clock() + within_s
         job = self._admit(Job(piece, priority, source, deadline))
         loop = asyncio.get_running_loop()
@@ -211,6 +213,7 @@ class Engine:
         try:
             return await asyncio.wrap_future(job.done)
         except asyncio.CancelledError:
+            gone.set()
             self._withdraw(job)
             raise
         finally:

@@ -20,7 +20,7 @@ from asr.emission import Emitter
 from asr.errors import HearingError, Overloaded
 from asr.heard import HeardSegment, judge
 from asr.in_order import InOrder
-from asr.overhearing import Overhearing
+from asr.overhearing import Overhearing, patience
 from asr.recognition import Recognition
 from asr.segmenter import Pcm, Segment, Segmenter, SegmenterOptions
 
@@ -75,6 +75,11 @@ class Listening:
         self._pieces = 0
         self.started_at = 0.0
         """`time.time()` at the stream's first sample."""
+
+    @property
+    def patience(self) -> int:
+        """Windows that may be gathered before the VAD is needed: see `patience`."""
+        return patience(self.segmenter, self.interims.cadence)
 
     def push(self, window: Pcm, probability: float) -> bool:
         """Whether a segment was cut."""

@@ -1,6 +1,6 @@
 """What a recogniser gives back, and what anything that recognises must offer."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol, runtime_checkable
@@ -20,6 +20,10 @@ class Priority(IntEnum):
     """Taken only while nothing else waits, refused with `Overloaded` otherwise."""
 
 
+def always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, eq=False)
 class Piece:
     """Audio to recognise, and how."""
@@ -29,6 +33,8 @@ class Piece:
     hotwords: tuple[str, ...] = ()
     words: bool = True
     """False leaves the word times out, and tries only the first temperature."""
+    wanted: Callable[[], bool] = always
+    """Whether anybody still waits for it; asked again before it is decoded."""
 
 
 @dataclass(frozen=True)

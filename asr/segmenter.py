@@ -105,6 +105,25 @@ class Segmenter:
         return self._speech is not None and self._accepted(self._speech)
 
     @property
+    def pausing(self) -> bool:
+        """Speech is open and has been silent for as long as a dip: its cut may be near."""
+        return self._speech is not None and self._silence(self._speech) >= self._dip
+
+    @property
+    def patience(self) -> int:
+        """Windows until the next one that may decide something, whatever they hold.
+
+        In the middle of speech no cut is possible before a pause is long enough, so a VAD that is
+        cheaper for several windows at once may wait for so many, and everything comes out the same.
+        """
+        speech = self._speech
+        if speech is None or not self._accepted(speech):
+            return 1
+        silence, length = self._silence(speech), self._now - speech.onset
+        dip = max(self._soft - length, self._dip - silence)
+        return max(1, min(self._cut - silence, dip, self._hard - length))
+
+    @property
     def silence_s(self) -> float:
         """Seconds since the last window of speech."""
         return (self._now - self._voice_end) * WINDOW / SAMPLE_RATE
@@ -137,6 +156,10 @@ class Segmenter:
         """The sample at which `open_audio` begins."""
         return self._start(self._speech) * WINDOW if self._speech else self.position
 
+    def _silence(self, speech: _Speech) -> int:
+        """Windows since its last voiced one."""
+        return self._now - 1 - speech.last_voiced
+
     def _accepted(self, speech: _Speech) -> bool:
         return speech.voiced >= self._min_voiced
 
@@ -155,8 +178,7 @@ class Segmenter:
         speech = self._speech
         if speech is None:
             return None
-        silence = self._now - 1 - speech.last_voiced
-        length = self._now - speech.onset
+        silence, length = self._silence(speech), self._now - speech.onset
         if not self._accepted(speech):
             if silence >= self._cut:
                 self._speech = None  # a click

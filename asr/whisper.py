@@ -22,7 +22,13 @@ from faster_whisper.tokenizer import Tokenizer
 from asr import guards
 from asr.batch import Batch, Row, encode
 from asr.decoder import base_language, check_audio
-from asr.errors import DeviceUnavailable, HearingError, ModelDamaged, UnknownLanguage
+from asr.errors import (
+    DeviceUnavailable,
+    HearingError,
+    ModelDamaged,
+    RecognitionFailed,
+    UnknownLanguage,
+)
 from asr.features import LogMel
 from asr.models import check_files
 from asr.recognition import Audio, Outcome, Piece, Recognition
@@ -33,7 +39,7 @@ logger = logging.getLogger(__name__)
 FRAMES_PER_S = 100
 WINDOWS_S = (5, 7, 10, 12, 15, 20, 25, 30)
 """Few, so that finals share batches."""
-INTERIM_WINDOWS_S = range(1, 31)
+INTERIM_WINDOWS_S = tuple(half / 2 for half in range(2, 61))
 LONGEST_WINDOW_S = WINDOWS_S[-1]
 MARGIN_S = 1.0
 """Silence after the speech. Without it the tiny model lost most words; half a second was enough."""
@@ -103,10 +109,10 @@ class Whisper:
         language = base_language(piece.language)
         frames = len(piece.audio) // (SAMPLE_RATE // FRAMES_PER_S) + 1
         floor_s = self._floors.get(language, self._floor_s)
-        # Interims are never in a batch with others, and are many: whole seconds are a tenth less.
+        # Interims are never in a batch with others, and are many: half seconds are a sixth less.
         windows = WINDOWS_S if piece.words else INTERIM_WINDOWS_S
         window = window_s(frames / FRAMES_PER_S, floor_s, windows) * FRAMES_PER_S
-        return window, len(self._prompt(language, piece.hotwords))
+        return round(window), len(self._prompt(language, piece.hotwords))
 
     def decode_many(self, pieces: Sequence[Piece]) -> list[Outcome]:
         """An outcome for each piece, in order. What it raises is a fault of the whole batch."""
@@ -119,7 +125,12 @@ class Whisper:
             except HearingError as e:
                 outcomes[at] = e
         for (window, _), rows in buckets.items():
-            heard = Batch(self._whisper, rows, window).recognise(self._temperatures)
+            batch = Batch(self._whisper, rows, window)
+            if not any(pieces[row.at].wanted() for row in rows):
+                # An interim whose segment was cut meanwhile: the final is waiting behind it.
+                outcomes |= {row.at: RecognitionFailed("Nobody waits for it.") for row in rows}
+                continue
+            heard = batch.recognise(self._temperatures)
             outcomes |= {row.at: one for row, one in zip(rows, heard, strict=True)}
         return [outcomes[at] for at in range(len(pieces))]
 
@@ -199,10 +210,10 @@ class Whisper:
             encode(self._whisper.model, self._features(noise)[np.newaxis])
             return
         window = window_s(1.0, self._floor_s) * FRAMES_PER_S
-        Batch(self._whisper, [self._row(0, Piece(noise, "en"))], window).warm_up()
+        Batch(self._whisper, [self._row(0, Piece(noise, "en"))], round(window)).warm_up()
 
 
-def window_s(seconds: float, floor_s: float, windows: Sequence[int] = WINDOWS_S) -> int:
+def window_s(seconds: float, floor_s: float, windows: Sequence[float] = WINDOWS_S) -> float:
     """The shortest window that holds so much audio and its margin, and is no shorter than that."""
     needed = max(floor_s, seconds + MARGIN_S)
     return next((w for w in windows if w >= needed), LONGEST_WINDOW_S)

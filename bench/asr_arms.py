@@ -20,13 +20,16 @@ minute of speech takes no minute. `bench.asr_latency --paced` runs some in real 
 VAD is Silero as faster-whisper bundles it for all, beam 1, temperature 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from asr.backlog import Backlog, Job, Limits
 from asr.emission import Emitter
 from asr.errors import Overloaded
-from asr.recognition import Piece, Priority, Recognition
+from asr.overhearing import Cadence, patience
+from asr.recognition import Outcome, Piece, Priority, Recognition, always
 from asr.segmenter import SAMPLE_RATE, WINDOW, Segmenter
 from asr.silero import Silero
 from bench.asr_policies import GrowingBuffer, LocalAgreement
@@ -70,21 +73,29 @@ def said(model: Loaded, clip: Clip) -> list[str]:
 class _Ours:
     """`asr.stream` and `asr.engine` with two clocks: the audio's, and that of the one worker."""
 
-    def __init__(self, model: Loaded, every_s: float | None, instant: bool) -> None:
+    def __init__(
+        self, model: Loaded, every_s: float | None, instant: bool, cuts_s: Sequence[float]
+    ) -> None:
+        """`cuts_s`: when the segments will be cut, for this worker runs ahead of the audio."""
         self._model = model
         self._instant = instant
-        self._every_s = every_s
+        self._cadence = Cadence(every_s)
+        self._cuts_s = cuts_s
         self._segmenter = Segmenter()
         self._emitter = Emitter(language="en", final_after_s=FINAL_AFTER_S)
         self._backlog = Backlog(Limits(workers=1))
-        self._working: list[tuple[Job, Recognition]] = []
-        self._free_at = 0.0
+        self._working: list[tuple[Job, Outcome]] = []
+        self._free_at = self._begun_cpu_s = 0.0
         self._places: dict[Job, tuple[int, float]] = {}  # (number of its segment, when asked for)
         self._pieces = 0
         self._interim: Job | None = None
-        self._interim_at = 0
         self._decided_s = self._ready_s = 0.0
         self.run = Run("ours")
+
+    @property
+    def patience(self) -> int:
+        """Windows that need not be heard one by one: as in `asr.service.stream`."""
+        return patience(self._segmenter, self._cadence)
 
     def hear(self, window: Pcm, probability: float) -> None:
         at = (self._segmenter.position + WINDOW) / SAMPLE_RATE
@@ -100,18 +111,15 @@ class _Ours:
         self._emit(at)
 
     def _overhear(self, at: float) -> None:
-        if self._every_s is None or self._interim is not None:
+        if self._interim is not None:
             return
-        since = max(self._interim_at, self._segmenter.open_start())
-        if self._segmenter.position - since < self._every_s * SAMPLE_RATE:
-            return
-        audio = self._segmenter.open_audio()
+        audio = self._cadence.take(self._segmenter)
         if audio is not None:
-            self._interim_at = self._segmenter.position
             self._interim = self._ask(audio, Priority.INTERIM, at)
 
     def _ask(self, pcm: Pcm, priority: Priority, at: float) -> Job | None:
-        piece = Piece(as_float(pcm), "en", words=priority is Priority.FINAL)
+        final = priority is Priority.FINAL
+        piece = Piece(as_float(pcm), "en", words=final, wanted=always if final else self._wanted)
         job = Job(piece, priority, source="stream", bucket=self._model.ours.bucket(piece))
         try:
             dropped = self._backlog.admit(job, at)
@@ -130,14 +138,22 @@ class _Ours:
             if not jobs:
                 return
             self._free_at = max(self._free_at, *(self._places[job][1] for job in jobs))
-            before = self._model.meter.cpu_s
+            self._begun_cpu_s = self._model.meter.cpu_s
             outcomes = self._model.ours.decode_many([job.piece for job in jobs])
             for job, outcome in zip(jobs, outcomes, strict=True):
-                if not isinstance(outcome, Recognition):
+                if not isinstance(outcome, Recognition) and job.priority is Priority.FINAL:
                     raise outcome
                 self._working.append((job, outcome))
-            if not self._instant:
-                self._free_at += self._model.meter.cpu_s - before
+            self._free_at = self._worked_until()
+
+    def _worked_until(self) -> float:
+        took_s = self._model.meter.cpu_s - self._begun_cpu_s
+        return self._free_at + (0.0 if self._instant else took_s)
+
+    def _wanted(self) -> bool:
+        """Of the interim that is in work: its segment is not cut by now."""
+        now = self._worked_until()
+        return not any(self._free_at <= cut_s <= now for cut_s in self._cuts_s)
 
     def _deliver(self) -> None:
         if not self._working:
@@ -146,7 +162,9 @@ class _Ours:
         done, self._working = self._working, []
         for job, outcome in done:
             piece, _ = self._places.pop(job)
-            if job.priority is Priority.FINAL:
+            if not isinstance(outcome, Recognition):
+                self._interim = None  # given up
+            elif job.priority is Priority.FINAL:
                 self._emitter.heard(piece, outcome.text)
                 self._ready_s = self._free_at
                 self.run.said += outcome.text.split()
@@ -171,13 +189,33 @@ class _Ours:
 
 
 def _ours(model: Loaded, clip: Clip, clock: Clock, *, every_s: float | None = 1.0) -> Run:
-    silero, stream = Silero(), _Ours(model, every_s, isinstance(clock, StillClock))
-    for _, window in windows(clip):
-        stream.hear(window, float(silero(window)[0]))
+    with model.meter.aside():
+        cuts_s = _cuts_s(clip)
+    silero, stream = Silero(), _Ours(model, every_s, isinstance(clock, StillClock), cuts_s)
+    held: list[Pcm] = []
+    for heard, window in windows(clip):
+        clock.until(heard / SAMPLE_RATE)
+        held.append(window)
+        if len(held) < stream.patience:
+            continue
+        for one, probability in zip(held, silero(np.concatenate(held)), strict=True):
+            stream.hear(one, float(probability))
+        held.clear()
         if _over(stream.run, clip):
             break
     stream.serve(float("inf"))
     return stream.run
+
+
+def _cuts_s(clip: Clip) -> list[float]:
+    """When the segmenter will cut, whatever is recognised."""
+    segmenter, heard = Segmenter(), list(windows(clip))
+    probabilities = Silero()(np.concatenate([window for _, window in heard]))
+    return [
+        at / SAMPLE_RATE
+        for (at, window), probability in zip(heard, probabilities, strict=True)
+        if segmenter.push(window, float(probability)) is not None
+    ]
 
 
 # --- whisper_streaming ----------------------------------------------------------------------------

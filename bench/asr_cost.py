@@ -2,6 +2,7 @@
 
     python -m bench.asr_cost                      # rehearsal checkpoint, n = 40 each length
     python -m bench.asr_cost --shapes base small --n 3
+    python -m bench.asr_cost --first 20 --n 20 --keep part2.jsonl     # and --join part*.jsonl
     python -m bench.asr_cost --quick
 
 Arms: see `bench/asr_arms.py`. Terms: see `bench/asr_meter.py` (decoding forced to 3 tokens a second
@@ -14,26 +15,33 @@ first pass that heard all.
 The clock stands still while anyone computes, so that all keep their cadence and the calls do not
 depend on the machine; the CPU seconds (getrusage, user and system) are those really spent. Arms
 take turns clip by clip, in an order that changes. `base` and `small` are random weights of true
-shape.
+shape; with `--replay`, steps of the model that equal five measured ones (same window, tokens and
+prompt) take one of their times again, in turn, instead of being computed once more.
 """
 
 import argparse
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
-import jiwer
-
-from asr import rehearsal
-from asr.whisper import FLOOR_S
-from bench import asr_answers, random_whisper
-from bench.asr_arms import run, said
-from bench.asr_script import Clip, Pcm
+from bench.asr_arms import run
+from bench.asr_runs import (
+    Clips,
+    Heard,
+    answers,
+    by_kind,
+    closing,
+    in_turns,
+    lengths,
+    load,
+    options_of,
+)
+from bench.asr_script import Clip
 from bench.asr_stage import Loaded, Run, StillClock
+from bench.asr_table import Table
+from bench.kept import keep, kept
 
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours, captions": ("ours", {"every_s": 1.0}),
@@ -42,8 +50,6 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "whisper-live": ("whisper-live", {"every_s": lambda at: 1.0, "to_final": False}),
     "stream-adapter": ("stream-adapter", {}),
 }
-MODELS = ("rehearsal", *random_whisper.SHAPES)
-LENGTHS_S = (5.0, 15.0, 60.0, 180.0)
 
 
 @dataclass(frozen=True)
@@ -67,79 +73,55 @@ class Row:
     """Share of words that no final had."""
 
 
-def load(name: str, root: Path) -> Loaded:
-    if name == "rehearsal":
-        return Loaded.load(name, rehearsal.MODEL_DIR, rehearsal.FLOOR_S)
-    return Loaded.load(name, random_whisper.folder(name, root), FLOOR_S)
+def measure(model: Loaded, given: Clips, arms: Sequence[str]) -> Iterator[Heard]:
+    def hear(arm: str, clip: Clip) -> Run:
+        name, options = ARMS[arm]
+        return run(name, model, clip, StillClock(), **options)
+
+    return in_turns(model, given, arms, hear)
 
 
-def missing(wanted: Sequence[str], heard: Sequence[str]) -> float:
-    """Share of the words that were said and not heard, or heard as others."""
-    if not heard:
-        return 1.0
-    found = jiwer.process_words(" ".join(wanted), " ".join(heard))
-    return (found.deletions + found.substitutions) / len(wanted)
+def row(clips: Sequence[Heard]) -> Row:
+    """`clips`: of one kind."""
+    model, speech, length_s, arm = clips[0].kind
 
+    def each(total: str) -> list[float]:
+        return [getattr(one, total) / one.speech_s for one in clips]
 
-def measure(
-    model: Loaded, clips: Sequence[Clip], arms: Sequence[str], speech: str, length_s: float
-) -> list[Row]:
-    runs: dict[str, list[tuple[Clip, Run]]] = {arm: [] for arm in arms}
-    for turn, clip in enumerate(clips):
-        first = turn % len(arms)
-        for arm in [*arms[first:], *arms[:first]]:
-            name, options = ARMS[arm]
-            runs[arm].append((clip, run(name, model, clip, StillClock(), **options)))
-    lost = {
-        arm: [missing(said(model, clip), heard.said) for clip, heard in pairs]
-        for arm, pairs in runs.items()
-    }
-    return [
-        _row(model.name, speech, length_s, arm, pairs, lost[arm]) for arm, pairs in runs.items()
-    ]
-
-
-def _row(
-    model: str,
-    speech: str,
-    length_s: float,
-    arm: str,
-    pairs: Sequence[tuple[Clip, Run]],
-    lost: Sequence[float],
-) -> Row:
-    def each(value: Any) -> list[float]:
-        return [value(heard) / clip.speech_s for clip, heard in pairs]
-
-    cpu = each(lambda r: r.cpu_s)
+    cpu = each("cpu_s")
     return Row(
         model=model,
         speech=speech,
         length_s=length_s,
         arm=arm,
-        n=len(pairs),
+        n=len(clips),
         cpu_s=round(median(cpu), 5),
         cpu_s_low=round(min(cpu), 5),
         cpu_s_high=round(max(cpu), 5),
-        encoder_s=round(median(each(lambda r: r.counted.encoder_s)), 3),
-        calls=round(median(each(lambda r: r.counted.calls)), 3),
-        steps=round(median(each(lambda r: r.counted.steps)), 2),
-        captions=round(median(each(lambda r: len(r.captions_s))), 3),
-        missing=round(sum(lost) / len(lost), 4),
+        encoder_s=round(median(each("encoder_s")), 3),
+        calls=round(median(each("calls")), 3),
+        steps=round(median(each("steps")), 2),
+        captions=round(median(each("captions")), 3),
+        missing=round(fmean(one.missing for one in clips), 4),
     )
 
 
-def table(rows: Sequence[Row]) -> str:
-    head = (
-        "model      speech  length  arm                n   CPU s/s (least-most)"
-        "       encoder s/s  calls/s  tokens/s  captions/s  missing"
-    )
-    lines = [
-        f"{r.model:9}  {r.speech:6}  {r.length_s:5.0f} s  {r.arm:15}  {r.n:3}  {r.cpu_s:8.4f}"
-        f" ({r.cpu_s_low:.4f}-{r.cpu_s_high:.4f})  {r.encoder_s:11.2f}  {r.calls:7.2f}"
-        f"  {r.steps:8.1f}  {r.captions:10.2f}  {r.missing:7.1%}"
-        for r in rows
-    ]
-    return "\n".join([head, *lines])
+table = Table[Row](
+    model=lambda r: r.model,
+    speech=lambda r: r.speech,
+    length=lambda r: f"{r.length_s:.0f} s",
+    arm=lambda r: r.arm,
+    n=lambda r: str(r.n),
+    CPU_s=lambda r: f"{r.cpu_s:.4f}",
+    least=lambda r: f"{r.cpu_s_low:.4f}",
+    most=lambda r: f"{r.cpu_s_high:.4f}",
+    encoder_s=lambda r: f"{r.encoder_s:.2f}",
+    calls=lambda r: f"{r.calls:.2f}",
+    tokens=lambda r: f"{r.steps:.1f}",
+    captions=lambda r: f"{r.captions:.2f}",
+    missing=lambda r: f"{r.missing:.1%}",
+)
+"""All but the last per second of answer."""
 
 
 def ratios(rows: Sequence[Row]) -> dict[str, float]:
@@ -157,55 +139,31 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
-def options_of(description: str) -> argparse.ArgumentParser:
-    """What the benchmarks of this kind understand."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="one short round (for CI)")
-    parser.add_argument("--shapes", nargs="+", choices=MODELS, default=["rehearsal"])
-    parser.add_argument("--lengths", nargs="+", type=float, help="seconds; 5 15 60 180")
-    parser.add_argument("--n", type=int, help="clips of each length; 40")
-    parser.add_argument("--said", choices=list(asr_answers.PAUSES_S), default="fluent")
-    parser.add_argument("--speech", type=Path, help="folder of .g722 recordings, not espeak")
-    parser.add_argument("--models", type=Path, default=Path("out"), help="for random weights")
-    return parser
-
-
-def answers(options: argparse.Namespace, said_by: Sequence[Pcm], length_s: float) -> list[Clip]:
-    n = options.n or (1 if options.quick else 40)
-    return [asr_answers.answer(said_by, length_s, options.said, seed) for seed in range(n)]
+def measured(options: argparse.Namespace) -> Iterator[list[Heard]]:
+    """A length at a time."""
+    for shape in options.shapes:
+        model = load(shape, options.models, options.floor)
+        few = answers(options, 5.0)
+        list(measure(model, Clips("", 0.0, few.clips[:1]), options.arms))  # warm up
+        model.meter.replay = options.replay
+        for length_s in lengths(options):
+            yield list(measure(model, answers(options, length_s), options.arms))
 
 
 def main() -> None:
-    parser = options_of((__doc__ or "").splitlines()[0])
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser = options_of((__doc__ or "").splitlines()[0], list(ARMS))
+    parser.add_argument("--replay", action="store_true", help="take known steps' times again")
     options = parser.parse_args()
-    lengths = options.lengths or ([5.0] if options.quick else LENGTHS_S)
-    said_by, rows = asr_answers.sentences(options.speech), []
-    for shape in options.shapes:
-        model = load(shape, options.models)
-        measure(model, answers(options, said_by, 5.0)[:1], options.arms, "", 0.0)  # warm up
-        for length_s in lengths:
-            clips = answers(options, said_by, length_s)
-            rows += measure(model, clips, options.arms, options.said, length_s)
-            print(table(rows[-len(options.arms) :]), flush=True)
-    found = ratios(rows)
-    print(f"\nload {os.getloadavg()[0]:.1f}\n{table(rows)}\n")
-    for name, ratio in found.items():
-        print(f"{ratio:6.1f}  {name}")
-    mine = [asdict(r) for r in rows if r.arm.startswith("ours")]
-    print(
-        json.dumps(
-            {
-                "name": "asr_cost",
-                "figures": mine,
-                "baseline": [asdict(r) for r in rows if not r.arm.startswith("ours")],
-                "ratio": found,
-                "n": min(r.n for r in rows),
-                "cores": len(os.sched_getaffinity(0)),
-                "load": os.getloadavg()[0],
-            }
-        )
-    )
+    found: list[Heard] = kept(options.join, Heard) if options.join else []
+    for part in measured(options) if not options.join else ():
+        keep(options.keep, part)
+        print(table([row(clips) for clips in by_kind(part)]), flush=True)
+        found += part
+    rows = [row(clips) for clips in by_kind(found)]
+    ratio = ratios(rows)
+    print(f"\nper second of answer\n{table(rows)}\n")
+    print("\n".join(f"{value:7.1f}  {name}" for name, value in ratio.items()))
+    print(json.dumps(closing("asr_cost", [asdict(r) for r in rows], ratio, found)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python -m bench.asr_latency                   # rehearsal checkpoint, n = 40 each length
     python -m bench.asr_latency --shapes base --lengths 60 --arms "ours, captions" stream-adapter
     python -m bench.asr_latency --paced 2         # and two clips of 15 s in real time beside it
+    python -m bench.asr_latency --first 20 --n 20 --keep part2.jsonl  # and --join part*.jsonl
     python -m bench.asr_latency --quick
 
 Arms and clock: see `bench/asr_arms.py`; each has one worker to itself. The clock runs with the CPU
@@ -19,20 +20,32 @@ whatever comes after is really computed. WhisperLive's client is held to a pass 
 and afterwards runs as it does.
 """
 
+import argparse
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from bench import asr_answers
-from bench.asr_arms import run, said
-from bench.asr_cost import answers, load, missing, options_of
+from bench.asr_arms import run
+from bench.asr_runs import (
+    Clips,
+    Heard,
+    answers,
+    by_kind,
+    closing,
+    in_turns,
+    lengths,
+    load,
+    options_of,
+)
 from bench.asr_script import Clip
 from bench.asr_stage import Clock, CpuClock, Loaded, Run, WallClock
+from bench.asr_table import Table
+from bench.kept import keep, kept
 
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours, captions": ("ours", {"every_s": 1.0}),
@@ -41,7 +54,6 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "whisper-live": ("whisper-live", {}),
     "stream-adapter": ("stream-adapter", {}),
 }
-LENGTHS_S = (5.0, 15.0, 60.0, 180.0)
 PACED_S = 15.0
 
 
@@ -81,10 +93,8 @@ def hear(arm: str, model: Loaded, clip: Clip, tail_s: float, clock: Clock | None
     live_from = clip.speech_s - tail_s
     if name == "whisper-live":
         options = {**options, "every_s": partial(_pace, live_from)}
-    if clock is None:
-        clock = CpuClock(model.meter) if name == "ours" else ReplayUntil(model, live_from)
     try:
-        return run(name, model, clip, clock, **options)
+        return run(name, model, clip, clock or ReplayUntil(model, live_from), **options)
     finally:
         model.meter.replay = False
 
@@ -93,61 +103,45 @@ def _pace(live_from: float, at: float) -> float:
     return 1.0 if at < live_from else 0.0
 
 
-def measure(
-    model: Loaded,
-    clips: Sequence[Clip],
-    arms: Sequence[str],
-    speech: str,
-    length_s: float,
-    tail_s: float,
-) -> list[Row]:
-    runs: dict[str, list[tuple[Clip, Run]]] = {arm: [] for arm in arms}
-    for turn, clip in enumerate(clips):
-        first = turn % len(arms)
-        for arm in [*arms[first:], *arms[:first]]:
-            runs[arm].append((clip, hear(arm, model, clip, tail_s)))
-    return [_row(model, speech, length_s, arm, pairs) for arm, pairs in runs.items()]
+def measure(model: Loaded, given: Clips, arms: Sequence[str], tail_s: float) -> Iterator[Heard]:
+    return in_turns(model, given, arms, lambda arm, clip: hear(arm, model, clip, tail_s))
 
 
-def _row(
-    model: Loaded, speech: str, length_s: float, arm: str, pairs: Sequence[tuple[Clip, Run]]
-) -> Row:
-    last = [(clip, heard.finals[-1]) for clip, heard in pairs]
-    waits = [(f.decided_s - clip.speech_s) * 1000 for clip, f in last]
-    texts = [(f.ready_s - f.decided_s) * 1000 for _, f in last]
-    finals = [(f.given_s - f.decided_s) * 1000 for _, f in last]
-    lost = [missing(said(model, clip), heard.said) for clip, heard in pairs]
+def row(clips: Sequence[Heard]) -> Row:
+    """`clips`: of one kind."""
+    model, speech, length_s, arm = clips[0].kind
+
+    def quantile(name: str, at: float) -> float:
+        return round(float(np.quantile([getattr(one, name) for one in clips], at)), 1)
+
     return Row(
-        model=model.name,
+        model=model,
         speech=speech,
         length_s=length_s,
         arm=arm,
-        n=len(pairs),
-        wait_p50=_quantile(waits, 0.5),
-        text_p50=_quantile(texts, 0.5),
-        text_p95=_quantile(texts, 0.95),
-        final_p50=_quantile(finals, 0.5),
-        final_p95=_quantile(finals, 0.95),
-        missing=round(sum(lost) / len(lost), 4),
+        n=len(clips),
+        wait_p50=quantile("wait_ms", 0.5),
+        text_p50=quantile("text_ms", 0.5),
+        text_p95=quantile("text_ms", 0.95),
+        final_p50=quantile("final_ms", 0.5),
+        final_p95=quantile("final_ms", 0.95),
+        missing=round(fmean(one.missing for one in clips), 4),
     )
 
 
-def _quantile(values: Sequence[float], at: float) -> float:
-    return round(float(np.quantile(values, at)), 1)
-
-
-def table(rows: Sequence[Row]) -> str:
-    head = (
-        "model      speech  length  arm                n   VAD's wait  then text p50     p95"
-        "   final p50     p95 ms  missing"
-    )
-    lines = [
-        f"{r.model:9}  {r.speech:6}  {r.length_s:5.0f} s  {r.arm:15}  {r.n:3}  {r.wait_p50:10.0f}"
-        f"  {r.text_p50:13.0f} {r.text_p95:7.0f}  {r.final_p50:10.0f} {r.final_p95:7.0f}"
-        f"     {r.missing:7.1%}"
-        for r in rows
-    ]
-    return "\n".join([head, *lines])
+table = Table[Row](
+    model=lambda r: r.model,
+    speech=lambda r: r.speech,
+    length=lambda r: f"{r.length_s:.0f} s",
+    arm=lambda r: r.arm,
+    n=lambda r: str(r.n),
+    VAD_s_wait=lambda r: f"{r.wait_p50:.0f}",
+    then_text_p50=lambda r: f"{r.text_p50:.0f}",
+    text_p95=lambda r: f"{r.text_p95:.0f}",
+    final_p50=lambda r: f"{r.final_p50:.0f}",
+    final_p95_ms=lambda r: f"{r.final_p95:.0f}",
+    missing=lambda r: f"{r.missing:.1%}",
+)
 
 
 def ratios(rows: Sequence[Row]) -> dict[str, float]:
@@ -170,10 +164,10 @@ def _ratio(r: Row, to: Row) -> float:
     return round(r.final_p95 / to.final_p95, 2)
 
 
-def paced(model: Loaded, clips: Sequence[Clip], arms: Sequence[str]) -> list[str]:
+def paced(model: Loaded, given: Clips, arms: Sequence[str]) -> list[str]:
     """The same clips in virtual and in real time; what is printed differs by the clock's error."""
     lines = []
-    for clip in clips:
+    for clip in given.clips:
         for arm in arms:
             if arm.startswith("ours"):
                 continue  # its worker is a thread of its own: bench/asr_sessions.py paces it
@@ -188,44 +182,34 @@ def paced(model: Loaded, clips: Sequence[Clip], arms: Sequence[str]) -> list[str
     return lines
 
 
+def measured(options: argparse.Namespace) -> Iterator[list[Heard]]:
+    """A length at a time."""
+    for shape in options.shapes:
+        model = load(shape, options.models, options.floor)
+        few = answers(options, 3.0)
+        for arm in options.arms:  # warm up
+            hear(arm, model, few.clips[0], 0.0)
+        for length_s in lengths(options):
+            yield list(measure(model, answers(options, length_s), options.arms, options.tail))
+        some = answers(options, PACED_S).clips[: options.paced]
+        print("\n".join(paced(model, Clips(options.said, PACED_S, some), options.arms)))
+
+
 def main() -> None:
-    parser = options_of((__doc__ or "").splitlines()[0])
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser = options_of((__doc__ or "").splitlines()[0], list(ARMS))
     parser.add_argument("--tail", type=float, default=5.0, help="seconds that are never replayed")
     parser.add_argument("--paced", type=int, default=0, help="clips in real time, too")
     options = parser.parse_args()
-    lengths = options.lengths or ([5.0] if options.quick else LENGTHS_S)
-    said_by, rows = asr_answers.sentences(options.speech), []
-    for shape in options.shapes:
-        model = load(shape, options.models)
-        for arm in options.arms:  # warm up
-            hear(arm, model, asr_answers.answer(said_by, 3.0, options.said, 0), 0.0)
-        for length_s in lengths:
-            clips = answers(options, said_by, length_s)
-            rows += measure(model, clips, options.arms, options.said, length_s, options.tail)
-            print(table(rows[-len(options.arms) :]), flush=True)
-        clips = [
-            asr_answers.answer(said_by, PACED_S, options.said, seed)
-            for seed in range(options.paced)
-        ]
-        print("\n".join(paced(model, clips, options.arms)))
-    found = ratios(rows)
-    print(f"\nload {os.getloadavg()[0]:.1f}\n{table(rows)}\n")
-    for name, ratio in found.items():
-        print(f"{ratio:7.2f}  {name}")
-    print(
-        json.dumps(
-            {
-                "name": "asr_latency",
-                "figures": [asdict(r) for r in rows if r.arm.startswith("ours")],
-                "baseline": [asdict(r) for r in rows if not r.arm.startswith("ours")],
-                "ratio": found,
-                "n": min(r.n for r in rows),
-                "cores": len(os.sched_getaffinity(0)),
-                "load": os.getloadavg()[0],
-            }
-        )
-    )
+    found: list[Heard] = kept(options.join, Heard) if options.join else []
+    for part in measured(options) if not options.join else ():
+        keep(options.keep, part)
+        print(table([row(clips) for clips in by_kind(part)]), flush=True)
+        found += part
+    rows = [row(clips) for clips in by_kind(found)]
+    ratio = ratios(rows)
+    print(f"\nmilliseconds\n{table(rows)}\n")
+    print("\n".join(f"{value:7.2f}  {name}" for name, value in ratio.items()))
+    print(json.dumps(closing("asr_latency", [asdict(r) for r in rows], ratio, found)))
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ class Meter:
 
     def features(self, audio: Audio) -> np.ndarray:
         made = self._log_mel(audio)
-        with self._bookkeeping():
+        with self.aside():
             tokens = self._script.heard(audio) if self._script else []
             self._recent.append(HeardAudio(made, len(audio) / 16_000, tokens))
         return made
@@ -139,7 +139,7 @@ class Meter:
     # What the model is asked.
 
     def encode(self, windows: Any, **options: Any) -> Any:
-        with self._bookkeeping():
+        with self.aside():
             array = np.asarray(windows)
             self._rows = [self._row(window) for window in array]
             self.counted.encoder_s += array.shape[0] * array.shape[2] / FRAMES_PER_S
@@ -168,7 +168,7 @@ class Meter:
             )
             if any(len(result.sequences_ids[0]) != steps for result in made):
                 raise RuntimeError(f"decoding was not forced to {steps} tokens")
-        with self._bookkeeping():
+        with self.aside():
             timed = self._no_times not in prompts[0]
             return [result(self._tokens(row, timed)) for row in self._rows]
 
@@ -186,7 +186,7 @@ class Meter:
         if not self._replayed(kind):
             real = self._real(encoded)
             self._timed(kind, lambda: self.model.align(real, start, texts, frames, **options))
-        with self._bookkeeping():
+        with self.aside():
             said = [row for row in self._rows if row.heard]
             rows = said if len(said) == len(texts) else self._rows[: len(texts)]
             return [aligned(row, text) for row, text in zip(rows, texts, strict=True)]
@@ -219,7 +219,7 @@ class Meter:
         if not isinstance(encoded, _Encoding):
             return encoded
         if encoded.real is None:  # a replayed encoder before a step that is not
-            with self._bookkeeping():
+            with self.aside():
                 encoded.real = self.model.encode(encoded.windows)
         return encoded.real
 
@@ -239,7 +239,7 @@ class Meter:
         return True
 
     @contextmanager
-    def _bookkeeping(self) -> Iterator[None]:
+    def aside(self) -> Iterator[None]:
         cpu, wall = cpu_seconds(), time.perf_counter()
         try:
             yield

@@ -9,6 +9,8 @@ again if this process died now.
 
 import math
 
+import numpy as np
+
 from asr.emission import Emission
 from asr.framing import Windows
 from asr.heard import HeardSegment
@@ -39,6 +41,7 @@ INTERIM_EVERY_S = 1.0
 RETRY_AFTER_S = 0.5
 LOW_CONFIDENCE_LOGPROB = -0.7
 OPTIONS = SegmenterOptions()
+NOTHING = np.zeros(0, np.int16)
 
 
 class Stream:
@@ -77,6 +80,7 @@ class Stream:
     def obey(self, message: Message) -> None:
         if not isinstance(message, Flush):
             raise Refused("bad_message", f"{type(message).__name__} is not for a stream.")
+        self._listen(self._windows.push(NOTHING))
         self._listening.flush()
 
     def hear(self, sound: Sound) -> None:
@@ -87,7 +91,9 @@ class Stream:
             raise Refused("bad_frame", f"Sample {self._next} was due, and {sound.position} came.")
         self._next = sound.end
         self._parts.metrics.audio.labels("stream").inc(len(sound.pcm) / SAMPLE_RATE)
-        self._listen(self._windows.push(sound.pcm))
+        # Silero costs less than half for several windows at once, and while none of them can
+        # decide anything they need not be heard one by one.
+        self._listen(self._windows.push(sound.pcm, self._listening.patience))
         if self._next - self.settled > MAX_BEHIND_S * SAMPLE_RATE:
             raise Refused(
                 "too_fast",

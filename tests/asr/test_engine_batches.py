@@ -30,6 +30,7 @@ class Script:
         self.most = most
         """Larger batches run out of memory."""
         self.calls: list[list[int]] = []
+        self.pieces: list[Piece] = []
         self.entered = threading.Semaphore(0)
         self.go = threading.Semaphore(0 if held else 1_000_000)
 
@@ -44,6 +45,7 @@ class Script:
         return len(piece.audio)
 
     def decode_many(self, pieces: Sequence[Piece]) -> list[Outcome]:
+        self.pieces += pieces
         self.entered.release()
         self.go.acquire()
         fates = [int(piece.audio[0]) for piece in pieces]
@@ -217,6 +219,22 @@ async def test_interims_are_counted_apart(held: Held) -> None:
     counts = engine.counts
     assert (counts.interims, counts.interims_dropped) == (1, 1)
     assert (counts.given, counts.refused) == (1, 0)
+
+
+async def test_an_interim_that_is_given_up_in_work_is_no_longer_wanted(held: Held) -> None:
+    engine, script, first = held
+    script.go.release()
+    await first
+    interim = await ask(engine, 1, priority=Priority.INTERIM)
+    await asyncio.to_thread(script.entered.acquire)
+    assert script.pieces[-1].wanted()
+    interim.cancel()
+    await asyncio.gather(interim, return_exceptions=True)
+    assert not script.pieces[-1].wanted()
+    script.go.release(100)
+    await (await ask(engine, 2))
+    assert script.pieces[-1].wanted()
+    assert engine.counts.given == 2
 
 
 def fate(outcome: object) -> str:

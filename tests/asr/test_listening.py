@@ -13,7 +13,7 @@ from asr.errors import Overloaded, RecognitionFailed
 from asr.framing import Windows
 from asr.in_order import InOrder
 from asr.listening import OVERLOAD_TRIES, outcome
-from asr.overhearing import Overhearing
+from asr.overhearing import Cadence, Overhearing, patience
 from asr.recognition import Recognition
 from asr.segmenter import WINDOW, Pcm, Segmenter
 from tests.asr.hearing import tone
@@ -123,6 +123,41 @@ async def test_an_interim_is_given_up_when_its_segment_is_cut() -> None:
     await asyncio.wait({interims.task})
     assert interims.task.cancelled()
     assert told == []
+
+
+def test_no_interim_is_begun_in_a_pause_and_none_waits_for_more_than_the_speech() -> None:
+    segmenter, cadence = Segmenter(), Cadence(0.5)
+    taken = []
+    for i, voiced in enumerate([*[1] * 14, *[0] * 4, *[1] * 17]):
+        segmenter.push(tone(100, 1.0)[:WINDOW], float(voiced))
+        if (audio := cadence.take(segmenter)) is not None:
+            taken.append((i, len(audio) // WINDOW))
+    assert taken == [(18, 19), (34, 35)]
+
+
+def test_windows_are_gathered_until_a_cut_or_an_interim_may_be_due() -> None:
+    segmenter, cadence = Segmenter(), Cadence(0.5)
+    waits = []
+    for _ in range(17):
+        segmenter.push(tone(100, 1.0)[:WINDOW], 1.0)
+        cadence.take(segmenter)
+        waits.append(patience(segmenter, cadence))
+    assert waits == [1, *[7] * 8, 6, 5, 4, 3, 2, 1, 7, 7]
+    assert patience(segmenter, Cadence(None)) == segmenter.patience
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 1500), max_size=12), st.integers(1, 4))
+def test_windows_wait_until_there_are_as_many_as_are_wanted(
+    lengths: list[int], wanted: int
+) -> None:
+    windows, came, gone = Windows(), 0, 0
+    for length in lengths:
+        out = windows.push(np.zeros(length, np.int16), wanted)
+        came, gone = came + length, gone + len(out)
+        assert len(out) == 0 or len(out) >= wanted * WINDOW
+        assert came - gone < wanted * WINDOW
+    assert len(windows.push(np.zeros(0, np.int16))) == (came - gone) // WINDOW * WINDOW
 
 
 @settings(deadline=None)

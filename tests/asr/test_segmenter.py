@@ -158,3 +158,39 @@ def test_silence_is_counted_from_the_last_voice() -> None:
     for i, voiced in enumerate(voices([(True, 10), (False, 25)])):
         segmenter.push(numbered(i), float(voiced))
     assert segmenter.silence_s == 25 * WINDOW / SAMPLE_RATE
+
+
+@settings(max_examples=50, deadline=None)
+@given(runs, options)
+def test_nothing_is_decided_before_the_window_that_patience_names(
+    runs: Runs, o: SegmenterOptions
+) -> None:
+    segmenter, wait = Segmenter(o), 1
+    for i, voiced in enumerate(voices(runs)):
+        was_open, wait = segmenter.open, wait - 1
+        cut = segmenter.push(numbered(i), 0.99 if voiced else 0.01)
+        if wait > 0:
+            assert cut is None
+            assert (was_open, segmenter.open) == (True, True)
+        else:
+            wait = segmenter.patience
+
+
+def test_in_the_middle_of_speech_a_pause_is_waited_for() -> None:
+    segmenter = Segmenter()
+    patience = []
+    for i, voiced in enumerate(voices([(False, 5), (True, 10), (False, 3), (True, seconds(6.0))])):
+        segmenter.push(numbered(i), 0.99 if voiced else 0.01)
+        patience.append(segmenter.patience)
+    assert patience[4:8] == [1, 1, 7, 7]  # silence, what may be a click, speech
+    assert patience[15:19] == [6, 5, 4, 7]
+    assert patience[-1] == 2  # any dip
+
+
+def test_speech_pauses_as_soon_as_a_dip_would_cut_it() -> None:
+    segmenter = Segmenter()
+    pausing = []
+    for i, voiced in enumerate(voices([(False, 2), (True, 5), (False, 3), (True, 1)])):
+        segmenter.push(numbered(i), 0.99 if voiced else 0.01)
+        pausing.append(segmenter.pausing)
+    assert pausing == [False] * 8 + [True] * 2 + [False]

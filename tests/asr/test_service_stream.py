@@ -15,6 +15,7 @@ from asr.service.metrics import Metrics
 from asr.service.parts import Parts
 from asr.service.protocol import (
     Ended,
+    Flush,
     FromService,
     Interim,
     Preflight,
@@ -73,6 +74,27 @@ async def test_the_cuts_are_the_same_however_the_sound_comes(frame: int) -> None
     pcm = answer("I worked as a nurse.", 0.6)
     whole = finals(await heard(ScriptedEngine(), pcm, frame=len(pcm)))
     assert finals(await heard(ScriptedEngine(), pcm, frame=frame)) == whole
+
+
+async def test_the_vad_hears_several_windows_at_once_and_a_flush_hears_what_waits() -> None:
+    said: list[FromService] = []
+    one = Stream(Parts(ScriptedEngine(), Metrics(lambda: 0)), greeting(), said.append)  # type: ignore[arg-type]
+    heard_at_once: list[int] = []
+    silero = one._vad
+
+    def vad(samples: np.ndarray) -> np.ndarray:
+        heard_at_once.append(len(samples) // WINDOW)
+        return silero(samples)
+
+    one._vad = vad  # type: ignore[assignment]
+    pcm = answer(0.5, SAID[1])
+    pcm = pcm[: len(pcm) // WINDOW * WINDOW - 3 * WINDOW]
+    for start in range(0, len(pcm), WINDOW):
+        one.hear(Sound(0, start, pcm[start : start + WINDOW]))
+    assert max(heard_at_once) == 7
+    one.obey(Flush())
+    assert sum(heard_at_once) * WINDOW == len(pcm)
+    await one.finish()
 
 
 async def test_a_stream_may_begin_in_the_middle(engine: Engine) -> None:

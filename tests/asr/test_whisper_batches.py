@@ -102,14 +102,14 @@ def test_bad_pieces_are_errors_in_their_own_places(whisper: Whisper) -> None:
     assert isinstance(outcomes[-1], UnknownLanguage)
 
 
-def test_interims_get_whole_seconds_and_finals_few_lengths(whisper: Whisper) -> None:
-    def windows(words: bool) -> list[int]:
+def test_interims_get_half_seconds_and_finals_few_lengths(whisper: Whisper) -> None:
+    def windows(words: bool) -> list[float]:
         lengths = (1.0, 4.5, 5.5, 7.2, 12.5, 29.0)
         audio = [np.zeros(round(s * 16_000), np.float32) for s in lengths]
-        return [whisper.bucket(Piece(one, "en", words=words))[0] // 100 for one in audio]
+        return [whisper.bucket(Piece(one, "en", words=words))[0] / 100 for one in audio]
 
     assert windows(words=True) == [5, 7, 7, 10, 15, 30]
-    assert windows(words=False) == [5, 6, 7, 9, 14, 30]
+    assert windows(words=False) == [5, 6, 7, 8.5, 14, 30]
 
 
 def test_prompts_of_different_plans_share_a_bucket(whisper: Whisper) -> None:
@@ -209,3 +209,17 @@ def test_a_text_without_a_score_fails_rather_than_count_as_certain(
     silence = Piece(np.zeros(32_000, np.float32), "en")
     (heard,) = Batch(watched, rows(whisper, silence), 500).recognise(TEMPERATURES)
     assert (heard.text, heard.avg_logprob) == ("", 0.0)
+
+
+def test_what_nobody_waits_for_any_more_is_not_decoded(whisper: Whisper) -> None:
+    asked: list[int] = []
+
+    def gone() -> bool:
+        asked.append(1)
+        return False
+
+    (left,) = whisper.decode_many([piece("Yes.", words=False, wanted=gone)])
+    assert isinstance(left, RecognitionFailed)
+    assert asked == [1]
+    mixed = whisper.decode_many([piece("Yes.", wanted=gone), piece("Yes.")])
+    assert [text(one) for one in mixed] == ["Yes.", "Yes."]

@@ -9,8 +9,11 @@ import pytest
 from asr import rehearsal
 from bench import asr_answers, asr_cost, asr_latency, random_whisper
 from bench.asr_arms import ARMS, run, said
+from bench.asr_runs import Clips, Heard, by_kind
 from bench.asr_script import SAMPLE_RATE, Clip, Script
 from bench.asr_stage import Ends, Loaded, StillClock, transcriber
+from bench.asr_table import Table
+from bench.kept import keep, kept
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,7 @@ def clip() -> Clip:
     return asr_answers.answer(asr_answers.sentences(None)[:4], 4.0, "fluent", 0)
 
 
+ARMS_IN_TURN = ["ours, captions", "ours, finals"]
 FEW_PASSES: dict[str, dict[str, Any]] = {
     "local-agreement": {"every_s": 2.0},
     "whisper-live": {"every_s": lambda at: 2.0, "to_final": False},
@@ -107,12 +111,35 @@ def test_random_weights_load_and_cost_every_arm_its_calls(tmp_path: Path, clip: 
 
 
 def test_the_tables_compare_like_with_like(model: Loaded, clip: Clip) -> None:
-    arms = ["ours, captions", "ours, finals", "stream-adapter"]
-    cost = asr_cost.measure(model, [clip], arms, "fluent", 4.0)
+    arms, given = ["ours, captions", "ours, finals", "stream-adapter"], Clips("fluent", 4.0, [clip])
+    found = list(asr_cost.measure(model, given, arms))
+    cost = [asr_cost.row(clips) for clips in by_kind(found)]
     assert {row.missing for row in cost} == {0.0}
     assert list(asr_cost.ratios(cost)) == ["rehearsal, fluent, 4 s: stream-adapter to ours, finals"]
-    late = asr_latency.measure(model, [clip], arms, "fluent", 4.0, 5.0)
-    ratios = asr_latency.ratios(late)
-    assert list(ratios) == ["rehearsal, fluent, 4 s: stream-adapter to ours"]
-    for table, row in ((asr_cost.table(cost), "ours, finals"), (asr_latency.table(late), "ours")):
-        assert row in table
+    late = [asr_latency.row(c) for c in by_kind(asr_latency.measure(model, given, arms, 5.0))]
+    assert list(asr_latency.ratios(late)) == ["rehearsal, fluent, 4 s: stream-adapter to ours"]
+    assert "ours, finals" in asr_cost.table(cost)
+    assert "ours, finals" in asr_latency.table(late)
+
+
+def test_parts_that_were_kept_are_joined_clip_by_clip(
+    model: Loaded, clip: Clip, tmp_path: Path
+) -> None:
+    parts = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
+    found = []
+    for first, part in enumerate(parts):
+        given = Clips("fluent", 4.0, [clip], first)
+        heard = list(asr_cost.measure(model, given, ARMS_IN_TURN))
+        keep(part, heard)
+        found += heard
+    joined = kept(parts, Heard)
+    assert joined == found
+    assert [one.clip for one in joined] == [0, 0, 1, 1]
+    assert [one.arm for one in joined] == [*ARMS_IN_TURN, *reversed(ARMS_IN_TURN)]
+    assert [len(clips) for clips in by_kind(joined)] == [2, 2]
+    keep(None, joined)  # nowhere
+
+
+def test_a_table_is_as_wide_as_what_stands_in_it() -> None:
+    table = Table[int](n=str, twice_that=lambda n: str(2 * n))
+    assert table([7, 6000]) == "   n  twice that\n   7          14\n6000       12000"
