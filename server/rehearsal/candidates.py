@@ -1,4 +1,4 @@
-"""The built-in candidates: scripts for the rehearsal plans, and one for any other plan. Pure.
+"""The built-in candidates: for the rehearsal plans, the worked one, and any other plan. Pure.
 
 Every English sentence is one that the rehearsal recogniser knows. The seed chooses among words,
 voices and pauses that it hears without a mistake.
@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping
 
 from agent.plan import Plan
+from server.rehearsal import worked
 from server.rehearsal.script import (
     ALL_DEMANDS,
     NEEDS_VOICE,
@@ -41,12 +42,14 @@ _SLOTS: Mapping[str, tuple[str, ...]] = {
 
 
 def built_in(plan: Plan, seed: int = 0, *, by_telephone: bool = False) -> Script:
-    """The candidate of a rehearsal plan; for another plan, one with two sentences a question."""
+    """The candidate of a plan of Viva's own; for another, one with two sentences a question."""
     chance = random.Random(seed)
     if plan.plan_id == "rehearsal_en":
         return _by_telephone(_english(chance)) if by_telephone else _english(chance)
     if plan.plan_id == "rehearsal_zh":
         return _chinese()
+    if plan.plan_id == worked.PLAN:
+        return worked.candidate(chance, VOICES)
     return _anyone(plan, chance)
 
 
