@@ -47,6 +47,7 @@ from server.equipment import Equipment, Unspoken
 from server.media.input import RtcAudioInput
 from server.media.output import RtcAudioOutput
 from server.media.peer import Peer
+from server.media.receiver import Hearing
 from server.media.recording import Recorder
 from server.microphone import Microphone
 
@@ -111,6 +112,8 @@ class Call:
         self._ears: WhisperSTT | None = None
         self._gate: TurnGate | None = None
         self._peer: Peer | None = None
+        self._heard_before = Hearing()
+        """By the peer, before this leg: a telephone's hears for the reception, and several legs."""
         self._on_left: OnLeft | None = None
         self._heard: RtcAudioInput | None = None
         self._recorder: Recorder | None = None
@@ -142,6 +145,7 @@ class Call:
         interview."""
         async with self._joining:
             self._peer, self._on_left = peer, on_left
+            self._heard_before = peer.hearing
             if on_left is None:
                 self._stack.push_async_callback(peer.close)
             heard, played = RtcAudioInput(), RtcAudioOutput()
@@ -360,7 +364,7 @@ class Call:
                 self._journal.add(Incident(at=self._clock(), kind=missing))
 
     def _measure(self, peer: Peer) -> None:
-        heard = peer.hearing
+        heard = peer.hearing.since(self._heard_before)
         self._journal.add(
             AudioMeasured(
                 at=self._clock(),
