@@ -59,6 +59,8 @@ OnLeft = Callable[[LeaveReason | None], None]
 """Told why a leg is over; None where the interview is."""
 LOOK_S = 0.5
 """How often the microphone is looked at."""
+LINE_S = 0.05
+"""How often a line that has stopped is looked at."""
 DRAIN_S = 2.0
 """How long a leg that is over waits for the recogniser to finish what was said."""
 LAST_WORD_S = 0.1
@@ -383,6 +385,15 @@ class Call:
         self._journal.add(Incident(at=self._clock(), kind="recording_stopped", detail=reason))
 
     # --- Observer ---------------------------------------------------------------------------------
+    async def line_holds(self) -> bool:
+        """A line that has stopped comes back, or counts as dead within seconds and ends the leg."""
+        peer = self._peer
+        if peer is None or not peer.stopped:
+            return True
+        while peer.stopped and self._closing is None:  # noqa: ASYNC110 - any packet changes it
+            await asyncio.sleep(LINE_S)
+        return self._closing is None
+
     def caption(self, speaker: Speaker, text: str, *, final: bool, utterance_id: str) -> None:
         self._publish(
             {
