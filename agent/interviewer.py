@@ -264,9 +264,11 @@ class Interviewer(Agent):
     async def _turn_completed(
         self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
     ) -> None:
-        ended_at = self._clock()
         if not self.interview.heard_text:
             raise StopResponse
+        if not await self._observer.line_holds():
+            raise StopResponse  # the silence was the line's: the answer goes on after the rejoin
+        ended_at = self._clock()
         delay = (new_message.metrics or {}).get("end_of_turn_delay")
         speculation, self._speculation = self._speculation, None
         basis = self._turns.basis()

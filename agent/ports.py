@@ -42,5 +42,9 @@ class Observer(Protocol):
     def state(self, state: str) -> None:
         """LiveKit's agent state has changed."""
 
+    async def line_holds(self) -> bool:
+        """Whether the candidate was still there to be heard when a turn seemed to end; waits while
+        nothing comes and it is not known why."""
+
     def over(self, reason: EndReason) -> None:
         """The interview has ended; its closing words were said."""

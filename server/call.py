@@ -47,6 +47,7 @@ from server.equipment import Equipment, Unspoken
 from server.media.input import RtcAudioInput
 from server.media.output import RtcAudioOutput
 from server.media.peer import Peer
+from server.media.receiver import Hearing
 from server.media.recording import Recorder
 from server.microphone import Microphone
 
@@ -58,6 +59,8 @@ OnLeft = Callable[[LeaveReason | None], None]
 """Told why a leg is over; None where the interview is."""
 LOOK_S = 0.5
 """How often the microphone is looked at."""
+LINE_S = 0.05
+"""How often a line that has stopped is looked at."""
 DRAIN_S = 2.0
 """How long a leg that is over waits for the recogniser to finish what was said."""
 LAST_WORD_S = 0.1
@@ -111,6 +114,8 @@ class Call:
         self._ears: WhisperSTT | None = None
         self._gate: TurnGate | None = None
         self._peer: Peer | None = None
+        self._heard_before = Hearing()
+        """By the peer, before this leg: a telephone's hears for the reception, and several legs."""
         self._on_left: OnLeft | None = None
         self._heard: RtcAudioInput | None = None
         self._recorder: Recorder | None = None
@@ -142,6 +147,7 @@ class Call:
         interview."""
         async with self._joining:
             self._peer, self._on_left = peer, on_left
+            self._heard_before = peer.hearing
             if on_left is None:
                 self._stack.push_async_callback(peer.close)
             heard, played = RtcAudioInput(), RtcAudioOutput()
@@ -360,7 +366,7 @@ class Call:
                 self._journal.add(Incident(at=self._clock(), kind=missing))
 
     def _measure(self, peer: Peer) -> None:
-        heard = peer.hearing
+        heard = peer.hearing.since(self._heard_before)
         self._journal.add(
             AudioMeasured(
                 at=self._clock(),
@@ -379,6 +385,15 @@ class Call:
         self._journal.add(Incident(at=self._clock(), kind="recording_stopped", detail=reason))
 
     # --- Observer ---------------------------------------------------------------------------------
+    async def line_holds(self) -> bool:
+        """A line that has stopped comes back, or counts as dead within seconds and ends the leg."""
+        peer = self._peer
+        if peer is None or not peer.stopped:
+            return True
+        while peer.stopped and self._closing is None:  # noqa: ASYNC110 - any packet changes it
+            await asyncio.sleep(LINE_S)
+        return self._closing is None
+
     def caption(self, speaker: Speaker, text: str, *, final: bool, utterance_id: str) -> None:
         self._publish(
             {

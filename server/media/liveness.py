@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+STOPPED_S = 0.15
+"""Without a packet for so long, a sender without pauses has stopped, or a network has a hiccup.
+Less than any silence that ends a turn."""
+
 
 class Arrival(NamedTuple):
     """One RTP packet."""
@@ -37,6 +41,10 @@ class Liveness(Protocol):
     def quiet(self, now: float) -> bool:
         """Whether nothing has come for too long."""
 
+    def stopped(self, now: float) -> bool:
+        """Whether packets that came without pause have stopped: too early to call the line dead,
+        and no silence of whoever speaks there."""
+
 
 class Steady:
     """A browser's: it sends without pause, so that silence for `quiet_s` is the line's."""
@@ -59,3 +67,6 @@ class Steady:
         if self._held or self._last is None:
             return False
         return now - self._last >= self._quiet_s
+
+    def stopped(self, now: float) -> bool:
+        return not self._held and self._last is not None and now - self._last >= STOPPED_S

@@ -223,6 +223,11 @@ class Peer:
         return self._quiet
 
     @property
+    def stopped(self) -> bool:
+        """Whether packets that came without pause have stopped, before `on_quiet` or after it."""
+        return self._connected and self._liveness.stopped(self._loop.time())
+
+    @property
     def closed(self) -> bool:
         return self._closing is not None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -89,6 +89,16 @@ class Hearing:
     jitter_ms: float = 0.0
     last_packet_at: float | None = None
     """Loop time."""
+
+    def since(self, earlier: Hearing) -> Hearing:
+        """What was counted after an earlier look at the same stream; jitter and the last packet are
+        the present ones."""
+        now, then = asdict(self), asdict(earlier)
+        counted = {name: now[name] - then[name] for name in now if name not in _PRESENT}
+        return replace(self, **counted)
+
+
+_PRESENT = ("jitter_ms", "last_packet_at")
 
 
 def decoder_for(name: str) -> Decoder:

@@ -7,7 +7,7 @@ back after a gap in which nothing was lost. Pure: time is passed in.
 
 from __future__ import annotations
 
-from server.media.liveness import Arrival
+from server.media.liveness import STOPPED_S, Arrival
 
 STEADY_S = 3.0
 """For a phone that has sent without pause so far."""
@@ -50,6 +50,11 @@ class LineWatch:
             return False
         steady = self._last is not None and not self.pausing
         return now - self._since >= (self._steady_s if steady else self._pausing_s)
+
+    def stopped(self, now: float) -> bool:
+        if self._held or self.pausing or self._last is None:
+            return False
+        return now - self._last.at >= STOPPED_S
 
     def _paused(self, packet: Arrival) -> bool:
         last = self._last

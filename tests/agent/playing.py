@@ -29,6 +29,9 @@ class Watcher:
 
     def over(self, reason: EndReason) -> None: ...
 
+    async def line_holds(self) -> bool:
+        return True
+
 
 class Bench:
     """Events go through a journal into `log`; nothing is stored, and time is what `at` says."""

@@ -194,7 +194,8 @@ async def test_a_dead_line_is_noticed_and_the_interview_goes_on(
     slow_store.mkdir()
     async with exchange(slow_store, rendered, slow_model_url, engine) as slow:
         await asyncio.gather(
-            _drop_in_mid_answer(at),
+            _drop_in_mid_answer(at, 0.0),
+            _drop_in_mid_answer(at, 0.3),
             _drop_under_the_interviewers_voice(at),
             _drop_before_a_word(at),
             _drop_before_the_reply(slow),
@@ -210,12 +211,13 @@ async def lost(one: Caller) -> None:
     await one.event(CallLeft, reason="dropped")
 
 
-async def _drop_in_mid_answer(at: Exchange) -> None:
+async def _drop_in_mid_answer(at: Exchange, pause_s: float) -> None:
+    """Also where a turn would end before the line counts as dead."""
     async with await caller(at) as ada:
         await ada.join()
         await ada.asked("first")
         await asyncio.sleep(0.3)
-        await ada.say(PYTHON)
+        await ada.say(PYTHON, pause_s)
         await lost(ada)
         await ada.join()
         await ada.event(LineSpoken, kind="welcome_back")

@@ -43,11 +43,12 @@ def why_not() -> str:
     )
 
 
-def enter() -> None:
-    """Does not return where the command has to begin again as the root of a namespace."""
+def enter(*command: str) -> None:
+    """Does not return where this program has to begin again as the root of a namespace: `command`,
+    by default viva's, with the arguments that it was started with."""
     os.environ["PATH"] = _path()
     if os.geteuid() != 0:
-        os.execvp(NAMESPACE[0], (*NAMESPACE, *VIVA, *sys.argv[1:]))
+        os.execvp(NAMESPACE[0], (*NAMESPACE, *(command or VIVA), *sys.argv[1:]))
 
 
 def _path() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from aiortc.rtcconfiguration import RTCConfiguration
 
 from server.media import g711, g722, opus
 from server.media.errors import HookMissing
-from server.media.receiver import EarReceiver, install
+from server.media.receiver import EarReceiver, Hearing, install
 
 
 @dataclass
@@ -148,3 +148,11 @@ async def test_sound_has_the_time_at_which_it_was_sent() -> None:
         receiver.add(packet)  # five packets in a burst: the last was sent just now
     receiver.close()
     assert begin <= ears.times[-1] <= asyncio.get_running_loop().time()
+
+
+def test_what_was_counted_since_an_earlier_look() -> None:
+    earlier = Hearing(packets_arrived=100, packets_lost=3, seconds_heard=2.0, jitter_ms=5.0)
+    later = replace(earlier, packets_arrived=150, frames_concealed=2, last_packet_at=9.0)
+    assert later.since(Hearing()) == later
+    counted = later.since(earlier)
+    assert counted == Hearing(50, frames_concealed=2, jitter_ms=5.0, last_packet_at=9.0)

@@ -20,7 +20,6 @@ answers:
     - steps:
         - say: I worked as a software engineer for five years.
         - say: I used Python and testing every day.
-        - pause: 0.3
         - drop: 0.5
         - say: In my last job I built a payment system for a bank.
 demands: [by_telephone, repeat_key, finish_key, rejoin]

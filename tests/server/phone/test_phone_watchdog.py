@@ -134,3 +134,26 @@ def test_a_browser_has_one_limit() -> None:
     assert not watch.quiet(1e6)
     watch.hold(False, 200.0)
     assert not watch.quiet(203.9) and watch.quiet(204.0)
+
+
+@pytest.mark.parametrize("watch", [LineWatch(), Steady(4.0)])
+def test_a_line_that_stops_has_stopped_long_before_it_counts_as_dead(
+    watch: LineWatch | Steady,
+) -> None:
+    phone = Phone(watch)  # type: ignore[arg-type]  # of either kind
+    phone.send(50)
+    assert not watch.stopped(phone.now)
+    assert watch.stopped(phone.now + 0.2) and not watch.quiet(phone.now + 0.2)
+    phone.pause(0.5)
+    phone.send(1)
+    assert not watch.stopped(phone.now)
+    watch.hold(True, phone.now)
+    assert not watch.stopped(phone.now + 9)
+
+
+def test_a_phone_that_pauses_has_not_stopped() -> None:
+    phone = Phone()
+    phone.send(50)
+    phone.pause(0.5)
+    phone.send(50)
+    assert phone.watch.pausing and not phone.watch.stopped(phone.now + 5)

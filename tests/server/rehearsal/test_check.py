@@ -12,7 +12,7 @@ from agent.plan import Plan
 from server.rehearsal import check
 from server.rehearsal.candidates import built_in
 from server.rehearsal.check import Recording, Run
-from server.rehearsal.script import Demand, Script, Step, Turn
+from server.rehearsal.script import NEEDS_TELEPHONE, Demand, Script, Step, Turn
 
 SOURCE = files("prompts") / "plans" / "rehearsal_en.yaml"
 PLAN = Plan.model_validate(YAML(typ="safe").load(SOURCE.read_text(encoding="utf-8")))
@@ -258,10 +258,15 @@ def test_what_did_not_happen_is_not_seen(demand: Demand, without: Run) -> None:
     assert not check.HAPPENED[demand](without)
 
 
-def test_every_demand_of_the_default_script_can_be_missed() -> None:
-    empty = run(script=built_in(PLAN))
-    missed = said(check.what_was_to_happen_happened, empty).splitlines()
-    assert len(missed) == len(check.HAPPENED) == len(DID_NOT) == len(HAPPENED)
+@pytest.mark.parametrize("by_telephone", [False, True])
+def test_every_demand_of_the_default_scripts_can_be_missed(by_telephone: bool) -> None:
+    script = built_in(PLAN, by_telephone=by_telephone)
+    missed = said(check.what_was_to_happen_happened, run(script=script)).splitlines()
+    assert len(missed) == len(script.demands) > 8
+
+
+def test_every_demand_has_its_examples_here_or_at_the_telephones_candidate() -> None:
+    assert HAPPENED.keys() == DID_NOT.keys() == check.HAPPENED.keys() - NEEDS_TELEPHONE
 
 
 # --- words

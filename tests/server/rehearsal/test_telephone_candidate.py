@@ -1,3 +1,5 @@
+from subprocess import CompletedProcess
+
 import numpy as np
 import pytest
 import typer
@@ -108,3 +110,31 @@ def test_options_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(typer.BadParameter):
         _check_way(*wrong)
+
+
+def test_a_user_who_may_make_no_network_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "unshare: unshare failed: Operation not permitted\n"
+    monkeypatch.setattr(possible.shutil, "which", lambda name, path: name)
+    monkeypatch.setattr(
+        possible.subprocess, "run", lambda *a, **k: CompletedProcess(a, 1, "", said)
+    )
+    assert main(Options(phone=True)) == 2
+    told = capsys.readouterr().out
+    assert "may not make here (unshare: unshare failed: Operation not permitted)" in told
+    assert "Run it as root, or allow user namespaces." in told
+
+
+@pytest.mark.parametrize("command", [possible.VIVA, ("python", "-m", "bench.phone_delay")])
+def test_who_is_not_root_begins_again_as_the_root_of_a_namespace(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, ...]] = []
+    monkeypatch.setattr(possible.os, "execvp", lambda file, words: begun.append(words))
+    monkeypatch.setattr(possible.sys, "argv", ["viva", "--quick"])
+    monkeypatch.setenv("PATH", "/usr/bin")
+    for user in (0, 1000):
+        monkeypatch.setattr(possible.os, "geteuid", lambda user=user: user)
+        possible.enter(*command)
+    assert begun == [(*possible.NAMESPACE, *command, "--quick")]
