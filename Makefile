@@ -57,7 +57,7 @@ training-env: install  ## Torch for python -m asr.rehearsal.training, in .venv-t
 	.venv-training/bin/python -m pip install --quiet --require-hashes -r asr/rehearsal/training/requirements.txt
 	.venv-training/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 
-soak: install  ## The long series: 60 kills over rehearsals, 5,000 keys by telephone, 50 reloads and 50 lost networks (an hour and a half)
+soak: install  ## The long series: 60 kills over rehearsals, 60 over calls, 5,000 keys by telephone, 50 reloads and 50 lost networks (two hours)
 	$(BIN)/python -m pytest -m soak -s
 	$(BIN)/python -m bench.rejoin
 

@@ -38,9 +38,12 @@ class CandidateTurns:
         self._clock = clock
         self.speaking_since: float | None = None
         """When the candidate began the turn that is open, by voice activity."""
+        self.heard_here = False
+        """Whether a part of the open turn was heard in this leg, so that its end will be."""
 
     def heard(self, heard: Heard) -> None:
         """A segment is recognised, or an answer was typed: it gets its id and its turn."""
+        self.heard_here = True
         self._journal.add(
             SegmentHeard(
                 at=self._clock(),
@@ -79,6 +82,7 @@ class CandidateTurns:
         """Write that the open turn is over."""
         self._journal.add(self.settled(source, delay))
         self.speaking_since = None
+        self.heard_here = False
 
     def basis(self) -> tuple[str, str]:
         """What a decision rests on now: a turn's id and its words."""

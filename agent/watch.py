@@ -91,8 +91,13 @@ class Watch:
             self._cut_in_if_too_long(now)
         elif self._floor.busy:
             self._quiet_since = now
-        elif now - self._quiet_since >= OWED_AFTER_S and not self._interview.heard_text:
+        elif now - self._quiet_since >= OWED_AFTER_S and not self._turn_will_end():
             self._quiet(now)
+
+    def _turn_will_end(self) -> bool:
+        """Whether the open turn's end is still to be heard. Of an answer before a rejoin it never
+        is, if the candidate had said all there was to say."""
+        return bool(self._interview.heard_text) and self._turns.heard_here
 
     def _quiet(self, now: float) -> None:
         interview = self._interview
@@ -105,6 +110,9 @@ class Watch:
         elif self.written and interview.open_question is not None:
             return
         elif (step := self._patience.due(now, interview.think_time())) is not None:
+            if step > 0 and interview.heard_text:
+                self._turns.settle("spoken")  # all that was said before the line broke
+                return
             reply = interview.silence(step, now)
             if reply is not None:
                 # A new question is no nudge: the silence behind it has a ladder of its own.

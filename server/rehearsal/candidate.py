@@ -108,6 +108,10 @@ class Candidate:
         except (NoFloor, TimeoutError, Refused) as error:
             self.trouble.append(str(error) or f"gave up: {type(error).__name__}")
 
+    def lost(self) -> None:
+        """The line is found dead: whatever is under way is given up, and the join made anew."""
+        self._lost.set()
+
     # --- being there ------------------------------------------------------------------------------
     async def _join(self) -> None:
         """Connect, again and again while the server is away or full. Raises `TimeoutError`."""

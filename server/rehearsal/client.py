@@ -70,6 +70,11 @@ class Operator(_Client):
         except httpx.TransportError:
             return False
 
+    async def live(self) -> int:
+        """Interviews that are being held."""
+        found: int = (await self._send("GET", "/healthz")).json()["live"]
+        return found
+
     async def invite(self, plan: Plan, name: str) -> Invitation:
         body = {"plan": plan.model_dump(mode="json"), "candidate_name": name}
         made = (await self._send("POST", "/api/interviews", body)).json()

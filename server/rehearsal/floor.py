@@ -108,6 +108,8 @@ class Floor:
             self.speaking_since, self._open_line = None, ""
         else:
             self.speaking_since, self._open_line = at, line
+            if line == self._stale_line:  # a server that was killed counts on from its log
+                self._stale_line = ""
 
     def _committed(self, event: str) -> None:
         self.last_event = event

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import random
 import secrets
 import sys
@@ -22,7 +23,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -32,9 +34,9 @@ from agent.plan import Plan
 from server.rehearsal import check, evidence, faults, model, notebook, survival
 from server.rehearsal.candidate import Candidate
 from server.rehearsal.candidates import built_in
-from server.rehearsal.client import Guest, Operator
+from server.rehearsal.client import Guest, Invitation, Operator
 from server.rehearsal.floor import Floor
-from server.rehearsal.legs import in_browser
+from server.rehearsal.legs import Connect, in_browser
 from server.rehearsal.processes import ServerProcess, free_port
 from server.rehearsal.run import settings, shipped_plan
 from server.rehearsal.script import Performance, Script, Turn
@@ -48,6 +50,8 @@ GRADING_S = 1.0
 others are graded while the interview goes on."""
 PASSES: dict[Moment, float] = {"agent_speaks": 0.6, "candidate_speaks": 0.6, "deciding": 0.3}
 """The share of moments that are let pass, so that kills do not all come at the first ones."""
+LONGEST_S: dict[Moment, float] = {"deciding": 0.3, "closing": 2.0, "reception": 6.0}
+"""How far into a moment a kill may come, where that is not a second and a half."""
 REPORT_WITHIN_S = 90.0
 HELD_WITHIN_S = 900.0
 TICK_S = 0.01
@@ -87,15 +91,23 @@ class Survived:
     wall_s: float
 
 
+class Victim(Protocol):
+    """A `ServerProcess`, or what else dies and comes again."""
+
+    @property
+    def name(self) -> str: ...
+    async def kill(self) -> None: ...
+    async def start(self) -> None:
+        """Until it is there again."""
+
+
 class Killer:
     """Waits for the moments it was given, in any order that comes, and kills at each."""
 
-    def __init__(
-        self, server: ServerProcess, moments: Sequence[Moment], chance: random.Random
-    ) -> None:
+    def __init__(self, victim: Victim, moments: Sequence[Moment], chance: random.Random) -> None:
         self.kills: list[Kill] = []
         self.left = Counter(moments)
-        self._server = server
+        self._victim = victim
         self._chance = chance
         self._candidate: Candidate | None = None
         self._settled = False
@@ -133,30 +145,37 @@ class Killer:
     def _moment(self) -> Moment | None:
         """The moment that it is now, if a kill is due for it."""
         assert self._candidate is not None, "watch() first"
-        floor, doing = self._candidate.floor, self._candidate.doing
-        now: Moment | None = None
-        if floor.ended or doing.phase == "away":
+        now = None if self._candidate.floor.ended else self._now(self._candidate)
+        return now if now is not None and self.left[now] else None
+
+    def _now(self, candidate: Candidate) -> Moment | None:
+        floor, doing = candidate.floor, candidate.doing
+        if doing.phase == "away":
             return None
         if self._settled and floor.state != "speaking":
-            now = "deciding"
-        elif floor.speaking_since is not None:
-            now = "closing" if floor.closing else "agent_speaks"
-        elif doing.phase == "speaking":
-            now = "candidate_speaks"
-        return now if now is not None and self.left[now] else None
+            return "deciding"
+        if floor.speaking_since is not None:
+            return "closing" if floor.closing else self.speaks(floor)
+        return "candidate_speaks" if doing.phase == "speaking" else None
+
+    def speaks(self, floor: Floor) -> Moment:
+        """What the interviewer's speaking is called here."""
+        return "agent_speaks"
 
     def _after(self, moment: Moment) -> float:
         """How far into the moment."""
-        longest = {"deciding": 0.3, "closing": 2.0}.get(moment, 1.5)
-        passes = self._chance.random() < PASSES.get(moment, 0.0)
-        return self._chance.uniform(0.0, longest) + (NEVER_S if passes else 0.0)
+        longest = LONGEST_S.get(moment, 1.5)
+        return self._chance.uniform(0.0, longest) + (NEVER_S if self._passes(moment) else 0.0)
+
+    def _passes(self, moment: Moment) -> bool:
+        return self._chance.random() < PASSES.get(moment, 0.0)
 
     async def _kill(self, moment: Moment) -> None:
-        at, began = time.time(), time.monotonic()
-        await self._server.kill()
-        await self._server.start()
+        at, began, victim = time.time(), time.monotonic(), self._victim.name
+        await self._victim.kill()
+        await self._victim.start()
         self.left[moment] -= 1
-        self.kills.append(Kill(moment, at, time.monotonic() - began))
+        self.kills.append(Kill(moment, at, time.monotonic() - began, victim))
         self._settled, self._armed = False, None
 
 
@@ -191,10 +210,42 @@ def talkative(plan: Plan, seed: int) -> Script:
     return script.model_copy(update={"answers": kept, "demands": ()})
 
 
-async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = None) -> Survived:
+class Way:
+    """How the candidate is there, and who is killed: by browser, and the server."""
+
+    unnoticed_s = 0.0
+    """So long after a kill the candidate may still talk into a dead line."""
+    settings: Mapping[str, str] = MappingProxyType({})
+    """Of the server, in addition."""
+
+    def plan(self) -> Plan:
+        return shipped_plan("rehearsal_en.yaml")
+
+    def killer(
+        self, server: ServerProcess, moments: Sequence[Moment], chance: random.Random, folder: Path
+    ) -> Killer:
+        """`folder`: the server's data."""
+        return Killer(server, moments, chance)
+
+    async def connect(
+        self, guest: Guest, operator: Operator, invitation: Invitation, pages: notebook.Notebook
+    ) -> Connect:
+        await guest.consent(self.plan().policy.consent.version, recording=False)
+        return in_browser(guest)
+
+    async def beside(self, candidate: Candidate) -> None:
+        """Runs while the interview is held, and is cancelled then."""
+
+
+BY_BROWSER = Way()
+
+
+async def interview(
+    moments: Sequence[Moment], seed: int, keep: Path | None = None, way: Way = BY_BROWSER
+) -> Survived:
     """One interview with a kill at each of the moments; `keep`: where its data are left."""
     began = time.monotonic()
-    plan = shipped_plan("rehearsal_en.yaml")
+    plan = way.plan()
     performance = Performance(talkative(plan, seed))
     async with AsyncExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -206,19 +257,18 @@ async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = No
         )
         key = secrets.token_urlsafe(24)
         chosen = settings(folder, key, decides, model.NAME) | {"VIVA_GRADER_URL": grades}
-        server = ServerProcess(chosen, free_port(), folder / "server.log")
+        server = ServerProcess({**chosen, **way.settings}, free_port(), folder / "server.log")
         stack.push_async_callback(server.stop)
         voice = Voicebox(performance.script)
         await asyncio.gather(server.start(), voice.prepare())
         operator = await stack.enter_async_context(Operator(server.base_url, key))
         invitation = await operator.invite(plan, "Synthetic Candidate")
         guest = await stack.enter_async_context(Guest(server.base_url, invitation.token))
-        await guest.consent(plan.policy.consent.version, recording=False)
-        killer = Killer(server, moments, random.Random(seed))
+        killer = way.killer(server, moments, random.Random(seed), folder)
         notes = folder / "notes.jsonl"
         with notebook.Notebook(notes) as pages:
             candidate = Candidate(
-                in_browser(guest),
+                await way.connect(guest, operator, invitation, pages),
                 server.base_url.replace("http", "ws", 1) + "/api/call/socket",
                 invitation.token,
                 performance,
@@ -229,9 +279,13 @@ async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = No
             )
             killer.watch(candidate)
             grading.watch(candidate.floor, killer)
-            await _held(candidate, killer)
+            await _held(candidate, killer, way)
         await killer.afterwards()
-        report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)
+        try:
+            report = await operator.report(invitation.interview_id, REPORT_WITHIN_S)
+        except TimeoutError:
+            report = {}
+            candidate.trouble.append(f"no report within {REPORT_WITHIN_S:.0f} s")
         left = await evidence.fetch(operator, invitation.interview_id, report)
         if keep:
             evidence.write(left, {}, keep)
@@ -245,7 +299,7 @@ async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = No
             if survival.hit(kill, written, left.entries, graded_at(report))
         ),
         planned=len(moments),
-        losses=survival.losses(written, left.entries, killer.kills),
+        losses=survival.losses(written, left.entries, killer.kills, unnoticed_s=way.unnoticed_s),
         faults=tuple(_faults(left, plan, performance.script, candidate)),
         rejoins=candidate.joins - 1,
         wall_s=time.monotonic() - began,
@@ -253,21 +307,24 @@ async def interview(moments: Sequence[Moment], seed: int, keep: Path | None = No
 
 
 def graded_at(report: Mapping[str, Any]) -> float:
-    """Unix seconds."""
+    """Unix seconds; of no report, never."""
+    if not report:
+        return math.inf
     return datetime.fromisoformat(report["generated_at"]).timestamp()
 
 
-async def _held(candidate: Candidate, killer: Killer) -> None:
-    kills = asyncio.create_task(killer.during())
+async def _held(candidate: Candidate, killer: Killer, way: Way) -> None:
+    beside = [asyncio.create_task(one) for one in (killer.during(), way.beside(candidate))]
     try:
         async with asyncio.timeout(HELD_WITHIN_S):
             await candidate.hold()
     except TimeoutError:
         candidate.trouble.append(f"not over after {HELD_WITHIN_S:.0f} s")
     finally:
-        kills.cancel()
-        for error in await asyncio.gather(kills, return_exceptions=True):
-            if not isinstance(error, asyncio.CancelledError):
+        for task in beside:
+            task.cancel()
+        for error in await asyncio.gather(*beside, return_exceptions=True):
+            if isinstance(error, Exception):
                 candidate.trouble.append(f"the killing stopped: {error!r}")
 
 
@@ -286,6 +343,7 @@ def _faults(left: evidence.Left, plan: Plan, script: Script, candidate: Candidat
     twice = [
         *(f"{question} was opened twice" for question in survival.asked_twice(left.entries)),
         *(f"{turn} was decided twice" for turn in survival.decided_twice(left.entries)),
+        *(["the consent was asked for twice"] if survival.agreed_twice(left.entries) else []),
     ]
     return [*candidate.trouble, *broken, *twice]
 
@@ -310,9 +368,11 @@ def figures(series: Sequence[Survived]) -> dict[str, Any]:
         "name": "kills",
         "kills": len(kills),
         "planned": sum(one.planned for one in series),
-        "by_moment": {m: sum(kill.moment == m for kill in kills) for m in MOMENTS},
+        "by_moment": dict(Counter(kill.moment for kill in kills)),
         "at_their_moment": len(hits),
-        "missed_their_moment": {m: n for m in MOMENTS if (n := _missed(m, kills, hits))},
+        "missed_their_moment": dict(
+            Counter(kill.moment for kill in kills) - Counter(kill.moment for kill in hits)
+        ),
         "interviews": len(series),
         "rejoins": sum(one.rejoins for one in series),
         "committed_events": sum(one.losses.committed for one in series),
@@ -324,10 +384,6 @@ def figures(series: Sequence[Survived]) -> dict[str, Any]:
         "restart_s": round(sum(kill.down_s for kill in kills) / max(len(kills), 1), 1),
         "wall_s": round(sum(one.wall_s for one in series)),
     }
-
-
-def _missed(moment: Moment, kills: Sequence[Kill], hits: Sequence[Kill]) -> int:
-    return sum(one.moment == moment for one in kills) - sum(one.moment == moment for one in hits)
 
 
 def failed(series: Sequence[Survived]) -> list[str]:

@@ -34,6 +34,8 @@ def free_port() -> int:
 class ServerProcess:
     """`start`, then `kill` and `start` as often as wanted, then `stop`."""
 
+    name = "server"
+
     def __init__(self, settings: Mapping[str, str], port: int, log: Path) -> None:
         self.base_url = f"http://127.0.0.1:{port}"
         self._settings = {**settings, "VIVA_HOST": "127.0.0.1", "VIVA_PORT": str(port)}

@@ -14,7 +14,17 @@ from typing import Any, Literal
 from agent.events import parse_event
 from server.rehearsal import words
 
-Moment = Literal["agent_speaks", "candidate_speaks", "deciding", "closing", "grading"]
+Moment = Literal[
+    "agent_speaks",
+    "candidate_speaks",
+    "deciding",
+    "closing",
+    "grading",
+    # Of a telephone call only.
+    "reception",
+    "greeting",
+    "question",
+]
 MOMENTS: tuple[Moment, ...] = (
     "agent_speaks",
     "candidate_speaks",
@@ -22,6 +32,7 @@ MOMENTS: tuple[Moment, ...] = (
     "closing",
     "grading",
 )
+"""In a browser."""
 SEGMENT = "segment_heard"
 OPEN_S = 2.0
 """A sentence that ended longer ago than this was cut at its pause and recognised."""
@@ -37,6 +48,7 @@ class Kill:
     """Unix seconds."""
     down_s: float
     """Until the server answered again."""
+    victim: str = "server"
 
 
 @dataclass(frozen=True)
@@ -53,12 +65,19 @@ class Losses:
     """Sentences that had to survive and did not."""
 
 
-def losses(notes: Sequence[Note], entries: Sequence[Entry], kills: Sequence[Kill]) -> Losses:
+def losses(
+    notes: Sequence[Note],
+    entries: Sequence[Entry],
+    kills: Sequence[Kill],
+    *,
+    unnoticed_s: float = 0.0,
+) -> Losses:
+    """`unnoticed_s`: so long after a kill the candidate may still talk into a dead line."""
     committed = [note for note in notes if note["type"] == "committed"]
     said = [note for note in notes if note["type"] == "said"]
     heard = _heard(entries)
     gone = [note for note in said if not words.stands_in(note["text"], heard)]
-    in_open = [note for note in gone if _was_open(note["at"], kills)]
+    in_open = [note for note in gone if _was_open(note["at"], kills, unnoticed_s)]
     return Losses(
         len(committed),
         tuple(_missing(committed, entries)),
@@ -91,8 +110,8 @@ def _heard(entries: Sequence[Entry]) -> str:
     return " ".join(e["event"]["text"] for e in entries if e["event"]["type"] == SEGMENT)
 
 
-def _was_open(ended_at: float, kills: Sequence[Kill]) -> bool:
-    return any(0 <= kill.at - ended_at < OPEN_S for kill in kills)
+def _was_open(ended_at: float, kills: Sequence[Kill], unnoticed_s: float) -> bool:
+    return any(-unnoticed_s <= kill.at - ended_at < OPEN_S for kill in kills)
 
 
 def hit(kill: Kill, notes: Sequence[Note], entries: Sequence[Entry], graded_at: float) -> bool:
@@ -110,9 +129,11 @@ def hit(kill: Kill, notes: Sequence[Note], entries: Sequence[Entry], graded_at: 
             return not ended and _undecided(before)
         case "candidate_speaks":
             return not ended and _in_mid_sentence(seen)
-        case "agent_speaks" | "closing":
+        case "reception":
+            return not ended and _in_reception(notes, kill.at)
+        case "agent_speaks" | "greeting" | "question" | "closing":
             line = _open_line(seen, before)
-            closing = line is not None and line["text"] in _closing_lines(entries)
+            closing = line is not None and _is_closing(line["text"], entries)
             return not ended and line is not None and closing == (kill.moment == "closing")
 
 
@@ -134,6 +155,13 @@ def _in_mid_sentence(seen: Sequence[Note]) -> bool:
     return bool(acts) and acts[0]["type"] == "does" and "say" in acts[0]["step"]
 
 
+def _in_reception(notes: Sequence[Note], at: float) -> bool:
+    """Whether a call had been answered that had not come through to the interview."""
+    kinds = ("answered", "came_through")
+    last = [note for note in notes if note["type"] in kinds and note["at"] <= at][-1:]
+    return bool(last) and last[0]["type"] == "answered"
+
+
 def _open_line(seen: Sequence[Note], before: Sequence[Mapping[str, Any]]) -> Note | None:
     """The line that had begun and, by the log too, was not over."""
     lines = [note for note in seen if note["type"] == "line"][-1:]
@@ -143,15 +171,22 @@ def _open_line(seen: Sequence[Note], before: Sequence[Mapping[str, Any]]) -> Not
     return None if any(event["t1"] >= lines[0]["at"] for event in spoken) else lines[0]
 
 
-def _closing_lines(entries: Sequence[Entry]) -> set[str]:
+def _is_closing(text: str, entries: Sequence[Entry]) -> bool:
+    """By the log, where a line that was cut off stands as far as it was heard."""
     events = [entry["event"] for entry in entries]
-    return {e["text"] for e in events if e["type"] == "line_spoken" and e["kind"] == "closing"}
+    said = [e["text"] for e in events if e["type"] == "line_spoken" and e["kind"] == "closing"]
+    return any(text.startswith(one) for one in said if one)
 
 
 def asked_twice(entries: Sequence[Entry]) -> list[str]:
     """Questions opened more than once: a decision taken twice."""
     asked = [e["event"]["question_id"] for e in entries if e["event"]["type"] == "question_asked"]
     return sorted({one for one in asked if asked.count(one) > 1})
+
+
+def agreed_twice(entries: Sequence[Entry]) -> bool:
+    """Whether a consent that stood was asked for again."""
+    return [entry["event"]["type"] for entry in entries].count("consent_recorded") > 1
 
 
 def decided_twice(entries: Sequence[Entry]) -> list[str]:

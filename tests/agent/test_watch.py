@@ -11,6 +11,7 @@ from playing import Bench
 from agent.events import EndReason, InterviewEnded, LineSpoken, MoveHeard
 from agent.interview import Reply
 from agent.moves import NextQuestion
+from agent.turns import Heard
 from agent.watch import CLOSING_GRACE_S, TICK_S, Watch
 
 LADDER = (4.0, 8.0, 12.0)
@@ -111,8 +112,29 @@ def test_nothing_is_said_while_a_reply_is_made_or_heard(call: Call) -> None:
 
 
 def test_nothing_is_said_while_words_of_an_open_turn_are_known(call: Call) -> None:
+    scene = Scene(call)
+    scene.turns.heard(Heard("I built", scene.at - 1, scene.at))
+    scene.passes(60)
+    assert scene.floor.said == []
+
+
+def test_an_answer_that_a_broken_line_ended_is_replied_to_when_no_more_comes(call: Call) -> None:
+    call.hears("I built a thing.")  # in the leg before
+    scene = Scene(call)
+    while len(scene.floor.said) < 2:
+        scene.passes(TICK_S)
+    nudge, decision = scene.floor.said
+    assert scene.seconds == [7, 11] and nudge.kinds == ["nudge"] and decision.reply is None
+    assert scene.types == ["turn_settled"]
+    assert scene.interview.settled is not None
+    assert scene.interview.settled.text == "I built a thing."
+
+
+def test_who_goes_on_with_a_broken_answer_is_not_hurried(call: Call) -> None:
     call.hears("I built")
     scene = Scene(call)
+    scene.passes(5)
+    scene.turns.heard(Heard("a thing and", scene.at - 1, scene.at))
     scene.passes(60)
     assert scene.floor.said == []
 

@@ -44,6 +44,19 @@ async def test_both_halves_of_a_broken_answer_stand_under_the_same_question(
     assert len(ids) == len(set(ids))
 
 
+async def test_an_answer_that_was_all_said_when_the_line_broke_is_replied_to(
+    studio: Studio,
+) -> None:
+    plan = short_plan(silence_ladder_s=(2.0, 4.0, 60.0))
+    async with studio.talk(plan) as before:
+        await before.answer("first", HALF)
+        await before.seen(SegmentHeard)
+    async with studio.talk(plan, before.log) as after:
+        await after.opened("second")
+    assert [turn.text for turn in after.all(TurnSettled)] == [HALF]
+    assert after.all(LineSpoken, kind="nudge"), "who may still be thinking is not cut off"
+
+
 async def test_words_under_way_when_the_line_breaks_are_kept(studio: Studio) -> None:
     plan = short_plan({"think_time_s": 2})
     async with studio.talk(plan) as before:

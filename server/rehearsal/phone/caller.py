@@ -33,34 +33,34 @@ class PhoneClient:
     """A `SpokenLeg` by telephone. Raises `ConnectionError` when the call has ended."""
 
     def __init__(self, call: PhoneCall) -> None:
-        self._call = call
+        self.call = call
 
     async def say(self, pcm: Samples, rate: int) -> None:
-        await self._call.say(Resampler(rate, SAMPLE_RATE).push(pcm))
+        await self.call.say(Resampler(rate, SAMPLE_RATE).push(pcm))
         self._must_be_up()
 
     async def press(self, keys: str) -> None:
         try:
-            await self._call.press(keys)
+            await self.call.press(keys)
         except SoftphoneError as error:
             raise ConnectionError(str(error)) from error
         self._must_be_up()
 
     async def drop(self) -> None:
         """No BYE and no packet more: the server has to notice."""
-        self._call.vanish()
+        self.call.vanish()
 
     async def close(self) -> None:
-        await self._call.hang_up()
+        await self.call.hang_up()
 
     async def hears(self, since: float) -> None:
         """Until a voice has spoken after this monotonic time."""
-        while spoken_s(self._call.heard(since)) < SPEAKS_S:
+        while spoken_s(self.call.heard(since)) < SPEAKS_S:
             self._must_be_up()
             await asyncio.sleep(TICK_S)
 
     def _must_be_up(self) -> None:
-        if self._call.state == "ended":
+        if self.call.state == "ended":
             raise ConnectionError("the call has ended")
 
 
@@ -69,31 +69,40 @@ class Caller:
 
     def __init__(self, phone: Phone, to: str, pin: str, *, recording: bool) -> None:
         """`to`: the extension that is called."""
+        self.agreed = False
+        """Whether the consents were given; asked for no more."""
         self._phone, self._to, self._pin = phone, to, pin
         self._answers = (YES, YES if recording else NO)
-        self._agreed = False
 
     async def connect(self) -> PhoneClient:
         """Up to the interview's first words. Raises `OSError`."""
+        return await self.through_reception(await self.dial())
+
+    async def dial(self) -> PhoneClient:
+        """Up to the answer. Raises `OSError`."""
         try:
-            leg = PhoneClient(await self._phone.call(self._to))
+            return PhoneClient(await self._phone.call(self._to))
         except SoftphoneError as error:  # not registered yet, busy, away
             raise ConnectionError(str(error)) from error
+
+    async def through_reception(self, leg: PhoneClient) -> PhoneClient:
+        """From the answer to the interview's first words; the leg is closed where that fails.
+        Raises `OSError`."""
         try:
             async with asyncio.timeout(RECEPTION_S):
-                await self._through_reception(leg)
+                await self._answer_reception(leg)
         except BaseException:
             await leg.close()
             raise
         return leg
 
-    async def _through_reception(self, leg: PhoneClient) -> None:
+    async def _answer_reception(self, leg: PhoneClient) -> None:
         await leg.hears(0.0)
         await leg.press(self._pin)
-        for answer in () if self._agreed else self._answers:
+        for answer in () if self.agreed else self._answers:
             await leg.hears(time.monotonic() + AFTER_KEY_S)
             await leg.press(answer)
-        self._agreed = True
+        self.agreed = True
 
 
 def spoken_s(pcm: Samples) -> float:

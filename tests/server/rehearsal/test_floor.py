@@ -119,3 +119,11 @@ def test_the_late_end_of_a_line_that_was_barged_into_answers_nothing(floor: Floo
     assert not floor.mine(9.0)
     floor.feed(caption | {"text": "Thank you.", "final": True, "utterance_id": "i8"}, 9.0)
     assert floor.mine(9.0)
+
+
+def test_a_line_after_a_kill_is_heard_though_a_lost_one_had_its_number(floor: Floor) -> None:
+    caption = {"type": "caption", "speaker": "interviewer", "utterance_id": "i1"}
+    floor.feed(caption | {"text": "Welcome back.", "final": False}, 0.0)
+    floor.rejoined()  # the server was killed, and what it was saying is not in its log
+    says(floor, "Welcome back.", 5.0)
+    assert floor.mine(7.0)

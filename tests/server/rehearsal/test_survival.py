@@ -8,6 +8,7 @@ from server.rehearsal.survival import (
     OPEN_S,
     Kill,
     Moment,
+    agreed_twice,
     asked_twice,
     decided_twice,
     digest,
@@ -184,6 +185,8 @@ def test_the_closing_is_the_closing_line_and_no_other() -> None:
     during = (caption(11.0, "Goodbye."),)
     assert at_its_moment(killed(12.0, "closing"), goodbye, notes=during)
     assert not at_its_moment(killed(12.0, "closing"), goodbye, notes=(caption(11.0),))
+    cut = line(9, 11.0, 12.1, "Good", "closing")  # by a gateway that died, and said otherwise later
+    assert at_its_moment(killed(12.0, "closing"), cut, notes=during)
     assert not at_its_moment(killed(12.0, "agent_speaks"), goodbye, notes=during)
     assert not at_its_moment(killed(12.0, "closing"), ended(11.5), goodbye, notes=during)
 
@@ -203,3 +206,9 @@ def test_what_happened_twice_is_named() -> None:
     ]
     assert asked_twice(log) == ["start"] and decided_twice(log) == ["c1"]
     assert asked_twice(log[:2]) == [] and decided_twice(log[:2]) == []
+
+
+def test_a_second_consent_is_noticed() -> None:
+    agreed = entry(1, "consent_recorded", 1.0)
+    assert not agreed_twice([agreed, joined(2, 2.0)])
+    assert agreed_twice([agreed, entry(2, "consent_recorded", 2.0)])
