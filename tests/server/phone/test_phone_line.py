@@ -15,8 +15,8 @@ from agent.plan import Plan
 from server.api.ports import Busy, Over
 from server.call import LeaveReason, OnLeft
 from server.invites import UnknownInvite
+from server.phone import attendant, reception, words
 from server.phone import line as lines
-from server.phone import reception, words
 from server.phone.bridge import (
     Answered,
     CallEvent,
@@ -39,7 +39,7 @@ PIN = "123456789"
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reception, "QUIET_S", 0.0)
     monkeypatch.setattr(reception, "ANSWER_S", 0.05)
-    monkeypatch.setattr(lines, "TICK_S", 0.01)
+    monkeypatch.setattr(attendant, "TICK_S", 0.01)
     monkeypatch.setattr(lines, "update_answer", lambda ours, offer, codec: f"answer to {offer}")
 
 
