@@ -80,7 +80,7 @@ class Line:
         peer.through(sound.filter)
         peer.track.on_frame = sound.played
         self._leg: Call | None = None
-        self._held = self._quiet = self._media_up = self._accepted = False
+        self._held = self._quiet = self._media_up = self._accepted = self._rang_out = False
         self._answered = asyncio.Event()
         if call.direction == "in":
             self._answered.set()
@@ -104,8 +104,8 @@ class Line:
 
     @property
     def why(self) -> str:
-        """How the reception ended, if it did not lead to an interview."""
-        return self._attendant.why
+        """How it ended without an interview: the reception's word, or `no_answer`."""
+        return "no_answer" if self._rang_out else self._attendant.why
 
     # --- the call's life --------------------------------------------------------------------------
     async def run(self) -> HungUp:
@@ -149,6 +149,7 @@ class Line:
         await asyncio.wait([over, answered], timeout=RING_S, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
         answered.cancel()
+        self._rang_out = not self._answered.is_set() and not self._over.is_set()
         return self._answered.is_set() and not self._over.is_set()
 
     async def _read(self) -> None:

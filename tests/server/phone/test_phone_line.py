@@ -356,7 +356,7 @@ async def test_a_call_that_is_not_taken_is_given_up(
     monkeypatch.setattr(lines, "RING_S", 0.05)
     nobody = Call(plan, called=True)
     await nobody.ends()
-    assert not nobody.said and nobody.gateway.hung_up
+    assert not nobody.said and nobody.gateway.hung_up and nobody.line.why == "no_answer"
 
 
 async def test_the_servers_end_is_said(plan: Plan) -> None:
