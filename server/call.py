@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from agent.turns import Heard
 from asr.gate import TurnGate
 from asr.heard import HeardSegment
 from asr.stt import WhisperSTT
+from server.api.limits import TokenBucket
 from server.api.notices import notice
 from server.audio_clock import AudioClock
 from server.bus import Bus
@@ -60,6 +62,8 @@ LOOK_S = 0.5
 """How often the microphone is looked at."""
 DRAIN_S = 2.0
 """How long a leg that is over waits for the recogniser to finish what was said."""
+KEYS_AT_ONCE, KEYS_PER_S = 20, 2.0
+"""Of a telephone's keys more are not obeyed: each `*` is a turn in the log."""
 LAST_WORD_S = 0.1
 """After so long without sound the last words of a leg that is over are cut."""
 
@@ -108,6 +112,7 @@ class Call:
         self._closing: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._microphone = Microphone()
+        self._keys = TokenBucket(KEYS_PER_S, KEYS_AT_ONCE, time.monotonic())
         self._ears: WhisperSTT | None = None
         self._gate: TurnGate | None = None
         self._peer: Peer | None = None
@@ -284,6 +289,8 @@ class Call:
 
     async def pressed(self, key: str) -> None:
         """A key of the telephone."""
+        if not self._keys.take(time.monotonic()):
+            return
         if key == "#":
             await self._finish_answer()
         else:
