@@ -348,8 +348,8 @@ class Call:
 
     def _quiet(self, peer: Peer) -> None:
         """No packet for a while: the line is dead, unless there never was one, which is a
-        microphone that is not there."""
-        if peer.hearing.packets_arrived:
+        microphone that is not there. A telephone line has no page to say so: it waits."""
+        if peer.hearing.packets_arrived or self._on_left is not None:
             self._over("dropped")
 
     async def _mind_the_microphone(self, peer: Peer) -> None:

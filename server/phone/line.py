@@ -293,6 +293,7 @@ class Line:
             async with asyncio.timeout(AWAY_S):
                 await self._here.wait()
         except TimeoutError:
+            await self._goodbye("silence")
             self._over.set()
 
     # --- the end ----------------------------------------------------------------------------------

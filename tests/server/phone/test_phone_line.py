@@ -301,6 +301,21 @@ async def test_a_hold_without_an_end_ends_the_call(
     assert len(ada.legs) == 1
 
 
+async def test_who_is_not_heard_for_long_is_told_before_the_end(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Perhaps they hear us all the time."""
+    monkeypatch.setattr(lines, "AWAY_S", 0.1)
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    leg = await ada.joined()
+    ada.media.becomes(quiet=True)
+    leg.ends("dropped")
+    await ada.ends()
+    assert ada.heard("silence") and len(ada.legs) == 1
+
+
 async def test_whoever_goes_on_elsewhere_is_told_and_the_call_ends(plan: Plan) -> None:
     ada = Call(plan, consented=True)
     await ada.hears("welcome")
