@@ -108,7 +108,7 @@ class Call:
         self._joining = asyncio.Lock()
         """Held while the leg begins; nothing is closed under it."""
         self._joined = False
-        self._leaving = False
+        self._leaving = self._hung_up = False
         self._closing: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._microphone = Microphone()
@@ -191,6 +191,7 @@ class Call:
     async def _begin(self, session: AgentSession[None]) -> None:
         self._journal.start()
         self._stack.push_async_callback(self._journal.aclose)
+        self._stack.callback(self._end_if_hung_up)
         joined = CallJoined(at=self._clock(), channel=self.leg.channel, epoch=self.leg.epoch)
         self._journal.add(joined)
         self._stack.push_async_callback(session.aclose)
@@ -237,9 +238,16 @@ class Call:
                 self._measure(self._peer)
             if reason is not None and self.interview.ended is None:
                 self._journal.add(CallLeft(at=self._clock(), reason=reason))
+            self._hung_up = reason == "hung_up"
             await self._stack.aclose()
         if self._on_left is not None:
             self._on_left(reason)
+
+    def _end_if_hung_up(self) -> None:
+        """Who hangs up into the last words has heard enough of them: nobody comes back for more."""
+        ending = self.interview.ending
+        if self._hung_up and ending is not None and self.interview.ended is None:
+            self._interviewer.end(ending)
 
     async def _drain(self, ears: WhisperSTT) -> None:
         """Let what was said be recognised; a stream that hears nothing more cuts by itself, and the
@@ -406,8 +414,9 @@ class Call:
 
     def over(self, reason: EndReason) -> None:
         self.ended = reason
-        self._leaving = True
-        self._on_over(self, None)
+        if not self._leaving:
+            self._leaving = True
+            self._on_over(self, None)
 
     def publish_state(self, state: str | None = None) -> None:
         """Where the interview stands, for the candidate's page."""
