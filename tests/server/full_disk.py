@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
 from agent.events import Incident
 from server.store import Store, StoreUnavailable
 
@@ -18,13 +21,19 @@ def limit_pages(store: Store, extra: int | None) -> None:
         raw.execute(f"PRAGMA max_page_count = {most}")
 
 
-async def fill(store: Store, interview_id: str) -> None:
-    """Not a page more, and what room there is in the last ones taken by this interview."""
+@asynccontextmanager
+async def full(store: Store, interview_id: str) -> AsyncIterator[None]:
+    """Not a page more, and what room there was in the last ones is taken by this interview. Whoever
+    writes meanwhile is refused soon."""
+    patience_s, store._writer._patience_s = store._writer._patience_s, 0.2
     limit_pages(store, 0)
     for size in (2000, 200, 20, 0):
-        for _ in range(1000):
-            try:
+        with suppress(StoreUnavailable):
+            for _ in range(1000):
                 stuff = Incident(at=0.0, kind="stuff", detail="x" * size)
                 await store.append(interview_id, None, [stuff])
-            except StoreUnavailable:
-                break
+    try:
+        yield
+    finally:
+        limit_pages(store, None)
+        store._writer._patience_s = patience_s
