@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,7 +71,7 @@ async def test_a_gateway_that_is_down_is_said(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        wiring.as_json(UP).replace(f'"pid": {os.getpid()}', f'"pid": {os.getppid()}'),
+        wiring.as_json(UP).replace('"born": ', '"born": 1'),  # its number is another's by now
         wiring.as_json(GatewayState("stopped")),
         json.dumps({"state": "up", "server": 7}),
         "[]",
