@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from agent.turns import Heard
 from asr.gate import TurnGate
 from asr.heard import HeardSegment
 from asr.stt import WhisperSTT
+from server.api.limits import TokenBucket
 from server.api.notices import notice
 from server.audio_clock import AudioClock
 from server.bus import Bus
@@ -63,6 +65,8 @@ LINE_S = 0.05
 """How often a line that has stopped is looked at."""
 DRAIN_S = 2.0
 """How long a leg that is over waits for the recogniser to finish what was said."""
+KEYS_AT_ONCE, KEYS_PER_S = 20, 2.0
+"""Of a telephone's keys more are not obeyed: each `*` is a turn in the log."""
 LAST_WORD_S = 0.1
 """After so long without sound the last words of a leg that is over are cut."""
 
@@ -107,10 +111,11 @@ class Call:
         self._joining = asyncio.Lock()
         """Held while the leg begins; nothing is closed under it."""
         self._joined = False
-        self._leaving = False
+        self._leaving = self._hung_up = False
         self._closing: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._microphone = Microphone()
+        self._keys = TokenBucket(KEYS_PER_S, KEYS_AT_ONCE, time.monotonic())
         self._ears: WhisperSTT | None = None
         self._gate: TurnGate | None = None
         self._peer: Peer | None = None
@@ -192,6 +197,7 @@ class Call:
     async def _begin(self, session: AgentSession[None]) -> None:
         self._journal.start()
         self._stack.push_async_callback(self._journal.aclose)
+        self._stack.callback(self._end_if_hung_up)
         joined = CallJoined(at=self._clock(), channel=self.leg.channel, epoch=self.leg.epoch)
         self._journal.add(joined)
         self._stack.push_async_callback(session.aclose)
@@ -238,9 +244,16 @@ class Call:
                 self._measure(self._peer)
             if reason is not None and self.interview.ended is None:
                 self._journal.add(CallLeft(at=self._clock(), reason=reason))
+            self._hung_up = reason == "hung_up"
             await self._stack.aclose()
         if self._on_left is not None:
             self._on_left(reason)
+
+    def _end_if_hung_up(self) -> None:
+        """Who hangs up into the last words has heard enough of them: nobody comes back for more."""
+        ending = self.interview.ending
+        if self._hung_up and ending is not None and self.interview.ended is None:
+            self._interviewer.end(ending)
 
     async def _drain(self, ears: WhisperSTT) -> None:
         """Let what was said be recognised; a stream that hears nothing more cuts by itself, and the
@@ -290,6 +303,8 @@ class Call:
 
     async def pressed(self, key: str) -> None:
         """A key of the telephone."""
+        if not self._keys.take(time.monotonic()):
+            return
         if key == "#":
             await self._finish_answer()
         else:
@@ -347,8 +362,8 @@ class Call:
 
     def _quiet(self, peer: Peer) -> None:
         """No packet for a while: the line is dead, unless there never was one, which is a
-        microphone that is not there."""
-        if peer.hearing.packets_arrived:
+        microphone that is not there. A telephone line has no page to say so: it waits."""
+        if peer.hearing.packets_arrived or self._on_left is not None:
             self._over("dropped")
 
     async def _mind_the_microphone(self, peer: Peer) -> None:
@@ -414,8 +429,9 @@ class Call:
 
     def over(self, reason: EndReason) -> None:
         self.ended = reason
-        self._leaving = True
-        self._on_over(self, None)
+        if not self._leaving:
+            self._leaving = True
+            self._on_over(self, None)
 
     def publish_state(self, state: str | None = None) -> None:
         """Where the interview stands, for the candidate's page."""

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from contextlib import suppress
 from typing import Literal, Protocol
 
-from agent.plan import Plan
 from server.api.ports import Busy, NotConsented, Over
 from server.call import Call, LeaveReason, OnLeft
 from server.equipment import Equipment
-from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
 from server.media.errors import MediaError
 from server.media.peer import Peer
 from server.phone import reception as desk
-from server.phone import words
+from server.phone.attendant import Attendant
 from server.phone.bridge import (
     Answered,
     BridgeCall,
@@ -33,20 +30,16 @@ from server.phone.bridge import (
     Updating,
 )
 from server.phone.digits import Keypad
-from server.phone.reception import Action, Input, Reception
+from server.phone.reception import Reception
 from server.phone.records import CallRecords, Invited
 from server.phone.sdp import repair, update_answer, update_offer
 from server.phone.sound import PhoneSound
-from server.phone.talk import Ears, Mouth
 from tts.voices import Language
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.1
 AWAY_S = 120.0
 """On hold or without a packet for so long, the call ends; the interview can be called again."""
-LINES_S = 60.0
-"""The longest that the lines before an interview may take."""
 GOODBYE_S = 20.0
 """The longest that last words may take."""
 RING_S = 45.0
@@ -80,27 +73,17 @@ class Line:
         """`expected`: whose number it is, or whom we called."""
         self.joined = False
         """Whether an interview was reached."""
-        self.why = ""
-        """How the reception ended, if it did not lead to an interview."""
         self._call, self._peer = call, peer
-        self._reception, self._records = reception, records
-        self._host, self._equipment = host, equipment
-        self._language: Language = language
-        self._plan: Plan | None = None
-        self._expected = expected
-        self._interview_id = self._local_sdp = ""
+        self._host, self._local_sdp = host, ""
         self._keypad = Keypad()
         sound = PhoneSound()
         peer.through(sound.filter)
         peer.track.on_frame = sound.played
-        self._mouth: Mouth | None = None
-        self._ears: Ears | None = None
         self._leg: Call | None = None
-        self._held = self._quiet = self._media_up = self._accepted = False
+        self._held = self._quiet = self._media_up = self._accepted = self._rang_out = False
         self._answered = asyncio.Event()
         if call.direction == "in":
             self._answered.set()
-        self._inbox: asyncio.Queue[Input] = asyncio.Queue()
         self._left: asyncio.Queue[LeaveReason | None] = asyncio.Queue()
         self._over = asyncio.Event()
         self._here = asyncio.Event()
@@ -108,8 +91,21 @@ class Line:
         self._here.set()
         self._ended = HungUp(0, "")
         self._loop = asyncio.get_running_loop()
-        self._to_say: deque[str] = deque()
-        self._speaking: asyncio.Task[None] | None = None
+        self._attendant = Attendant(
+            peer,
+            reception,
+            records,
+            equipment,
+            number=call.caller.number,
+            language=language,
+            expected=expected,
+            over=self._over,
+        )
+
+    @property
+    def why(self) -> str:
+        """How it ended without an interview: the reception's word, or `no_answer`."""
+        return "no_answer" if self._rang_out else self._attendant.why
 
     # --- the call's life --------------------------------------------------------------------------
     async def run(self) -> HungUp:
@@ -143,8 +139,7 @@ class Line:
         self._watch_peer()
         if not await self._taken():
             return
-        self._listen()
-        if await self._receive():
+        if await self._attendant.receive():
             await self._hold_interview()
 
     async def _taken(self) -> bool:
@@ -154,6 +149,7 @@ class Line:
         await asyncio.wait([over, answered], timeout=RING_S, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
         answered.cancel()
+        self._rang_out = not self._answered.is_set() and not self._over.is_set()
         return self._answered.is_set() and not self._over.is_set()
 
     async def _read(self) -> None:
@@ -192,7 +188,7 @@ class Line:
 
     def _connected(self) -> None:
         if self._media_up and self._answered.is_set():
-            self._inbox.put_nowait(desk.Connected())
+            self._attendant.tell(desk.Connected())
 
     async def _update(self, sdp: str | None, held: bool) -> None:
         self._held = held
@@ -215,106 +211,7 @@ class Line:
             task = asyncio.create_task(self._leg.pressed(key), name="phone-key")
             task.add_done_callback(_log_failure)
         else:
-            self._inbox.put_nowait(desk.Pressed(key))
-
-    # --- before the interview ---------------------------------------------------------------------
-    async def _receive(self) -> bool:
-        """Whether the caller goes on to an interview."""
-        while not self._over.is_set():
-            try:
-                async with asyncio.timeout(TICK_S):
-                    what = await self._inbox.get()
-            except TimeoutError:
-                what = desk.Tick()
-            for action in self._reception.on(what, self._loop.time()):
-                done = await self._do(action)
-                if done is not None:
-                    return done
-        return False
-
-    async def _do(self, action: Action) -> bool | None:
-        """True: join; False: it is over; None: go on."""
-        match action:
-            case desk.Stop():
-                self._be_silent()
-            case desk.Say(name):
-                self._say(name)
-            case desk.FindPin(pin):
-                self._inbox.put_nowait(await self._find(pin))
-            case desk.Consent(interview, recording, method):
-                await self._records.consent(
-                    self._interview_id, interview=interview, recording=recording, method=method
-                )
-            case desk.WantsPerson():
-                await self._records.wants_person(self._interview_id)
-            case desk.Join():
-                await self._all_said()
-                return True
-            case desk.HangUp(why):
-                self.why = why
-                await self._all_said()
-                return False
-        return None
-
-    async def _find(self, pin: str) -> Input:
-        try:
-            if not pin and self._expected is not None:
-                found = self._expected
-            else:
-                found = await self._records.by_pin(pin, self._call.caller.number)
-            if self._expected is not None and found.interview_id != self._expected.interview_id:
-                return desk.NotFound("unknown")
-        except InviteError as error:
-            return desk.NotFound(_why(error))
-        if found.over:
-            return desk.NotFound("over")
-        self._interview_id, self._plan = found.interview_id, found.plan
-        if found.plan.language != self._language:
-            self._language = found.plan.language
-            self._listen()
-        return desk.Found(found.interview_id, found.consented)
-
-    def _listen(self) -> None:
-        """Speak and hear in the language as it is now known."""
-        self._deafen()
-        voice = self._equipment.reception_voice(self._language, words.ready(self._language))
-        self._mouth = Mouth(self._peer, voice)
-        self._ears = Ears(
-            self._equipment.recogniser,
-            self._language,
-            lambda text: self._inbox.put_nowait(desk.Heard(text)),
-        )
-        self._peer.on_heard(self._ears.hear)
-
-    def _say(self, name: str) -> None:
-        """Behind what is being said already."""
-        self._to_say.append(words.line(name, self._language, self._plan))
-        if self._speaking is None or self._speaking.done():
-            self._speaking = asyncio.create_task(self._speak(), name="phone-words")
-
-    async def _speak(self) -> None:
-        while self._to_say and self._mouth is not None:
-            await self._mouth.say(self._to_say.popleft())
-        if self._ears is not None:
-            self._ears.quiet()
-        self._inbox.put_nowait(desk.Said())
-
-    def _be_silent(self) -> None:
-        self._to_say.clear()
-        if self._speaking is not None:
-            self._speaking.cancel()
-            self._speaking = None
-        if self._mouth is not None:
-            self._mouth.stop()
-
-    async def _all_said(self) -> None:
-        if self._speaking is None:
-            return
-        over = asyncio.create_task(self._over.wait())
-        await asyncio.wait(
-            [over, self._speaking], timeout=LINES_S, return_when=asyncio.FIRST_COMPLETED
-        )
-        over.cancel()
+            self._attendant.tell(desk.Pressed(key))
 
     # --- the interview ----------------------------------------------------------------------------
     async def _hold_interview(self) -> None:
@@ -336,10 +233,10 @@ class Line:
 
     async def _join(self) -> str:
         """Empty if the interview goes on; else the line that says why not."""
-        self._deafen()
+        self._attendant.leave()
         try:
             self._leg = await self._host.join_line(
-                self._interview_id, self._peer, self._left.put_nowait
+                self._attendant.interview_id, self._peer, self._left.put_nowait
             )
         except Busy:
             return "full"
@@ -396,6 +293,7 @@ class Line:
             async with asyncio.timeout(AWAY_S):
                 await self._here.wait()
         except TimeoutError:
+            await self._goodbye("silence")
             self._over.set()
 
     # --- the end ----------------------------------------------------------------------------------
@@ -405,37 +303,13 @@ class Line:
             return
         try:
             async with asyncio.timeout(GOODBYE_S):
-                self._be_silent()
-                self._listen()
-                self._say(name)
-                await self._all_said()
+                await self._attendant.last_words(name)
         except Exception:  # there is nothing left to say it with
             logger.exception("no last words for a caller")
 
-    def _deafen(self) -> None:
-        self._peer.on_heard(None)
-        if self._ears is not None:
-            self._ears.close()
-            self._ears = None
-        if self._mouth is not None:
-            self._mouth.close()
-            self._mouth = None
-
     async def _close(self) -> None:
-        self._be_silent()
-        self._deafen()
+        self._attendant.leave()
         await self._peer.close()
-
-
-def _why(error: InviteError) -> desk.Why:
-    match error:
-        case TooManyGuesses():
-            return "limited"
-        case ExpiredInvite():
-            return "expired"
-        case RevokedInvite():
-            return "revoked"
-    return "unknown"
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -23,6 +23,12 @@ RETRY_S: dict[CallOutcome, float] = {
     "failed": 30 * 60.0,
 }
 """After how long it is tried again; what is not here is not. A declined call is an answer."""
+_ENDED: dict[str, CallOutcome] = {
+    "voicemail": "voicemail",
+    "no_answer": "no_answer",
+    "declined": "declined",
+    "declined_ai": "declined",
+}
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _WRITTEN = str.maketrans("", "", " -./()")
 DAY_S = 86_400.0
@@ -125,8 +131,8 @@ def outcome_of(code: int, *, joined: bool, why: str = "") -> CallOutcome:
     """How a call ended, from SIP's code of its end and what the reception made of it."""
     if joined:
         return "answered"
-    if why in ("voicemail", "declined", "declined_ai"):
-        return "voicemail" if why == "voicemail" else "declined"
+    if why in _ENDED:
+        return _ENDED[why]
     if code in (486, 600):
         return "busy"
     if code in (603, 607):

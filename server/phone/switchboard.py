@@ -83,6 +83,8 @@ class Switchboard:
         self._clock: Callable[[], float] = equipment.clock
         self._lines: dict[Line, asyncio.Task[HungUp]] = {}
         self._calling: set[str] = set()
+        self._refused: dict[str, str] = {}
+        """Why a call that is due is not made, by its id: each reason is said once."""
         self._dialler: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -95,6 +97,7 @@ class Switchboard:
         """Raises `PhoneError`."""
         self._bridge.on_call(self._called)
         await self._bridge.start()
+        await self._end_unended()
         self._dialler = asyncio.create_task(self._dial_those_due(), name="phone-dialler")
 
     async def stop(self) -> None:
@@ -199,6 +202,14 @@ class Switchboard:
                 logger.exception("calls to candidates wait")
             await asyncio.sleep(LOOK_S)
 
+    async def _end_unended(self) -> None:
+        """What an earlier server was calling when it was killed; its gateway died with it."""
+        try:
+            for call in await self._store.calls_unended():
+                await self._conclude(call, "failed", 0.0)
+        except StoreError:
+            logger.exception("calls of an earlier server stay as they are")
+
     async def _begin(self, call: CallOut) -> None:
         now, policy = self._clock(), self._settings.policy
         if self._bridge.free_lines <= 1 or call.interview_id in self._calling:
@@ -209,7 +220,9 @@ class Switchboard:
             if outbound.earliest(policy, call.zone, now) > now:
                 return
         except NoCall as refused:
-            logger.warning("a candidate is not called: %s", refused)
+            if self._refused.get(call.call_id) != refused.code:
+                self._refused[call.call_id] = refused.code
+                logger.warning("a candidate is not called: %s", refused)
             return
         if not await self._store.call_begun(call.call_id, now):
             return
@@ -222,15 +235,18 @@ class Switchboard:
         outcome: CallOutcome = "failed"
         try:
             outcome = await self._hold_call_out(call, number)
-        except (PhoneError, MediaError, OSError) as error:
+        except (PhoneError, MediaError, StoreError, OSError) as error:
             logger.warning("a candidate could not be called: %s", error)
-        ended = self._clock()
-        await self._store.call_ended(call.call_id, outcome, ended - began)
+        await self._conclude(call, outcome, self._clock() - began)
+
+    async def _conclude(self, call: CallOut, outcome: CallOutcome, seconds: float) -> None:
+        """Write how it ended, and when it is tried again."""
+        await self._store.call_ended(call.call_id, outcome, seconds)
         if outcome in INCIDENTS:
             await self._records.incident(
                 call.interview_id, INCIDENTS[outcome], f"try {call.attempt}"
             )
-        await self._plan_again(call, outcome, ended)
+        await self._plan_again(call, outcome, self._clock())
 
     async def _hold_call_out(self, call: CallOut, number: str) -> CallOutcome:
         invited = await self._records.invited(call.interview_id)

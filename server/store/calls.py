@@ -36,6 +36,12 @@ def begun(db: Connection, call_id: str, at: float) -> bool:
     return bool(db.execute(made).rowcount)
 
 
+def unended(db: Connection) -> list[CallOut]:
+    """Those that are being made, oldest first."""
+    made = select(calls_out).where(calls_out.c.outcome == "calling")
+    return [CallOut(**row._mapping) for row in db.execute(made.order_by(calls_out.c.began_at))]
+
+
 def ended(db: Connection, call_id: str, outcome: CallOutcome, seconds: float) -> None:
     mine = calls_out.c.call_id == call_id
     db.execute(update(calls_out).where(mine).values(outcome=outcome, seconds=seconds))

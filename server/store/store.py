@@ -250,6 +250,10 @@ class Store:
         """False where it was begun or cancelled meanwhile."""
         return await self._write(lambda db: calls.begun(db, call_id, at))
 
+    async def calls_unended(self) -> list[CallOut]:
+        """Those that are being made, or that a server which was killed was making."""
+        return await self._read(calls.unended)
+
     async def call_ended(self, call_id: str, outcome: CallOutcome, seconds: float) -> None:
         await self._write(lambda db: calls.ended(db, call_id, outcome, seconds))
 

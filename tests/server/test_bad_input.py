@@ -128,6 +128,29 @@ def test_serve_refuses_what_it_cannot_use_and_says_what_to_do(
 
 
 @media
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (None, "Install it with: apt-get install janus"),
+        ("echo 'Janus version: 1003 (1.0.3)'", "is Janus 1.0.3; at least 1.1.2 is needed"),
+        ("echo hello", "it is no Janus"),
+    ],
+    ids=["missing", "too old", "another program"],
+)
+def test_a_telephone_without_its_gateway_stops_the_start_with_what_to_do(
+    tmp_path: Path, program: str | None, said: str
+) -> None:
+    janus = tmp_path / "janus"
+    if program is not None:
+        janus.write_text(f"#!/bin/sh\n{program}\n")
+        janus.chmod(0o755)
+    phone = {"phone_registrar": "127.0.0.1", "phone_user": "viva", "phone_janus": str(janus)}
+    given = ("serve", "--port", "0", "--phone", "--asr-model", "rehearsal", "--model-url", NOWHERE)
+    code, err = viva(tmp_path / "data", *given, privacy="local", trusted_hosts="127.0.0.1", **phone)
+    assert code == 1 and said in err and "Traceback" not in err
+
+
+@media
 def test_an_occupied_port_is_named_with_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

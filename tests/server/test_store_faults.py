@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from full_disk import limit_pages
 
 import prompts
 from agent.events import Event, Incident
@@ -108,18 +109,6 @@ async def test_a_lock_that_stays_is_unavailable_after_a_bounded_time(
     await asyncio.to_thread(process.wait)
     await store.append(interview_id, epoch, [said("again")])
     assert await texts(store, interview_id) == ["again"]
-
-
-def limit_pages(store: Store, extra: int | None) -> None:
-    """Let the writer's database grow by so many pages and no more: SQLITE_FULL, as on a full
-    disk.
-    """
-    with store._write_engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        (pages,) = raw.execute("PRAGMA page_count").fetchone()
-        most = 1_000_000_000 if extra is None else pages + extra
-        raw.execute(f"PRAGMA max_page_count = {most}")
 
 
 async def test_a_full_database_fails_the_big_append_of_a_group_and_not_the_small_ones(

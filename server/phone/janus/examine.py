@@ -13,8 +13,7 @@ from typing import Any, Literal, NamedTuple
 from server.phone.bridge import PhoneError
 from server.phone.janus import program
 from server.phone.janus.gateway import local_address
-from server.phone.janus.process import PID_FILE
-from server.phone.janus.wiring import STATE_FILE, folder_of
+from server.phone.janus.wiring import STATE_FILE, born, folder_of, is_socket
 from server.phone.resolver import Unresolved, resolve
 from server.settings import Settings
 
@@ -49,7 +48,7 @@ async def examine(settings: Settings) -> AsyncIterator[Told]:
 
 def _program(settings: Settings) -> Told:
     named = settings.phone_janus
-    if named and Path(named).is_socket():
+    if is_socket(named):
         return Told("gateway", "ok", f"The Janus at {named} is used as it is configured.")
     try:
         found = program.find(named)
@@ -107,6 +106,12 @@ async def _running(settings: Settings) -> AsyncIterator[Told]:
         text = "The phone's server does not run: registration and SIP port are not tried."
         yield Told("phone", "note", text, "Start it with: viva serve --phone")
         return
+    if state.get("state") != "up":
+        text = (
+            f"The gateway is {state.get('state')}: {state.get('reason') or 'no reason is known'}."
+        )
+        yield Told("phone", "bad", text, "The server's log says more.")
+        return
     for name, one in state.get("accounts", {}).items():
         good = one.get("state") == "registered"
         text = f"{name} is {one.get('state')} since {one.get('since')}. {one.get('reason', '')}"
@@ -134,15 +139,14 @@ async def _known(host: str) -> list[str]:
 
 
 def _kept(folder: Path) -> dict[str, Any] | None:
-    """The state that a server wrote, if its Janus is alive."""
+    """The state that a server wrote, if that server is alive."""
     try:
-        pid = int((folder / PID_FILE).read_text(encoding="ascii"))
-        if os.fsencode(folder.absolute()) not in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return None
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        server = state["server"]
+        runs = born(server["pid"]) == server["born"] != 0 and state["state"] != "stopped"
+        return state if runs else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return state if isinstance(state, dict) else None
 
 
 async def _lets_in(here: str, port: int, settings: Settings) -> bool:

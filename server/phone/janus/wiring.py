@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,9 +64,9 @@ def janus_bridge(
 
 
 def _gateway(settings: Settings, account: Account) -> Gateway:
-    named = Path(settings.phone_janus) if settings.phone_janus else None
-    if named is not None and named.is_socket():
-        return RunningJanus(named, settings.phone_janus_secret.get_secret_value())
+    if is_socket(settings.phone_janus):
+        secret = settings.phone_janus_secret.get_secret_value()
+        return RunningJanus(Path(settings.phone_janus), secret)
 
     async def towards() -> list[str]:
         try:
@@ -80,6 +81,22 @@ def _gateway(settings: Settings, account: Account) -> Gateway:
         address=settings.phone_address,
         towards=towards,
     )
+
+
+def is_socket(named: str) -> bool:
+    """Whether this is meant to be a socket of a Janus that runs, be it there or not."""
+    return bool(named) and (Path(named).is_socket() or Path(named).suffix == ".sock")
+
+
+def born(pid: int) -> int:
+    """When a process began, in the kernel's ticks: its number may be another's by now. 0: there is
+    none."""
+    try:
+        # Behind the last bracket: the name in them may hold anything.
+        told = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+        return int(told.split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 class StateFile:
@@ -112,7 +129,10 @@ def as_json(state: GatewayState) -> str:
         for name, one in state.accounts.items()
     }
     kept = {"state": state.state, "reason": state.reason, "guarded": state.guarded}
-    return json.dumps({**kept, "sip_ports": state.sip_ports, "accounts": accounts})
+    server = {"pid": os.getpid(), "born": born(os.getpid())}
+    return json.dumps(
+        {**kept, "server": server, "sip_ports": state.sip_ports, "accounts": accounts}
+    )
 
 
 def _replace(path: Path, text: str) -> None:

@@ -91,6 +91,25 @@ class Media:
             old, self._socket = self._socket, _socket(self._local_ip)
         old.close()
 
+    @property
+    def remote(self) -> tuple[str, int] | None:
+        """Where packets go."""
+        return self._remote
+
+    def restart(self, seed: int) -> None:
+        """Another stream from the same port, as where a PBX puts another source into a call: SSRC,
+        sequence and clock are new. What was still to be said is gone."""
+        with self._lock:
+            before = self._speaking
+            self._speaking = Speaking(seed, before.due)
+            self._speaking.terms, self._speaking.muted = before.terms, before.muted
+
+    def send(self, data: bytes) -> None:
+        """A datagram of somebody's making, from this telephone's port."""
+        with self._lock:
+            if self._remote is not None:
+                _send(self._socket, data, self._remote)
+
     def play(self, pcm: Pcm) -> None:
         with self._lock:
             self._speaking.play(pcm)

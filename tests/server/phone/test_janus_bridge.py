@@ -6,37 +6,41 @@ import asyncio
 import json
 import os
 import signal
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCSessionDescription
+from bridges import (
+    account,
+    answer,
+    answers_options,
+    bridge,
+    call_viva,
+    comes_in,
+    ends,
+    janus_pid,
+    ready,
+    registered,
+    standing,
+)
 from calls_in import Desk, answered, given_up, hold, info, refused
 
-from server.phone.accounts import Account
 from server.phone.bridge import (
     GATEWAY_LOST,
-    BridgeCall,
     DigitPressed,
     HungUp,
     MediaUp,
     Updating,
 )
-from server.phone.janus.bridge import JanusBridge
 from server.phone.janus.examine import examine
-from server.phone.janus.gateway import OwnJanus
 from server.phone.janus.health import thread_seconds
 from server.phone.janus.wiring import ACCOUNT, STATE_FILE, janus_bridge
-from server.phone.resolver import Unresolved, resolve
+from server.phone.resolver import Unresolved
 from server.rehearsal.phone.ground import (
-    CALLERS,
     PBX,
     STRANGER,
     VIVA,
     Ground,
-    Running,
     until,
     why_not,
 )
@@ -44,7 +48,6 @@ from server.rehearsal.phone.registrar import Registrar
 from server.settings import load
 
 pytestmark = pytest.mark.phone
-Lookup = Callable[[str], Awaitable[list[str]]]
 NEEDED = ("janus", "kamailio", "sipp")
 
 
@@ -61,74 +64,6 @@ async def open_pbx(ground: Ground) -> AsyncIterator[Registrar]:
     await made.start()
     yield made
     made.stop()
-
-
-def account(password: str = "viva-word", host: str = PBX) -> Account:
-    return Account("main", "viva", host, password=password, ttl_s=10)
-
-
-@asynccontextmanager
-async def bridge(
-    folder: Path, desk: Desk, of: Account, *, lines: int = 2, lookup: Lookup = resolve
-) -> AsyncIterator[JanusBridge]:
-    own = OwnJanus(folder / "janus", (22000, 22099), address=VIVA, towards=lambda: lookup(of.host))
-    made = JanusBridge([of], own, lines=lines, lookup=lookup)
-    made.on_call(desk)
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.stop()
-
-
-@asynccontextmanager
-async def registered(folder: Path, desk: Desk, *, lines: int = 2) -> AsyncIterator[JanusBridge]:
-    async with bridge(folder, desk, account(), lines=lines) as made:
-        await ready(made, lines)
-        yield made
-
-
-async def ready(made: JanusBridge, lines: int = 2) -> None:
-    await until(lambda: standing(made) == "registered", what=lambda: str(made.state))
-    await until(lambda: made.free_lines == lines, what=lambda: f"{made.free_lines} are free")
-
-
-def standing(made: JanusBridge) -> str:
-    return made.accounts["main"].state
-
-
-def call_viva(ground: Ground, scenario: str, *, ip: str = CALLERS, port: int = 5070) -> Running:
-    return ground.sipp(scenario, f"{PBX}:5060", "-s", "viva", ip=ip, port=port)
-
-
-async def comes_in(desk: Desk, count: int = 1) -> BridgeCall:
-    await until(lambda: len(desk.calls) >= count)
-    return desk.calls[count - 1]
-
-
-async def ends(desk: Desk, nth: int = 0) -> HungUp:
-    await until(lambda: desk.events[nth] and isinstance(desk.events[nth][-1], HungUp))
-    last = desk.events[nth][-1]
-    assert isinstance(last, HungUp)
-    return last
-
-
-@asynccontextmanager
-async def answer(call: BridgeCall) -> AsyncIterator[RTCPeerConnection]:
-    """Take a call by WebRTC, as the transport does."""
-    assert call.offer is not None
-    peer = RTCPeerConnection()
-    try:
-        await peer.setRemoteDescription(RTCSessionDescription(call.offer, "offer"))
-        await peer.setLocalDescription(await peer.createAnswer())
-        await call.answer(peer.localDescription.sdp)
-        yield peer
-    finally:
-        await peer.close()
-
-
-def janus_pid(folder: Path) -> int:
-    return int((folder / "janus" / "janus.pid").read_text())
 
 
 async def test_a_call_comes_in_and_is_declined(open_pbx: Registrar, ground: Ground) -> None:
@@ -325,22 +260,3 @@ async def test_the_doctor_says_who_is_registered_and_who_gets_in(
     assert told["SIP port"].state == found, told
     assert told["registration"].state == told["registrar"].state == "ok", told
     assert told["phone ports"].state == "ok" and "1.1" in told["gateway"].text
-
-
-async def answers_options(sender: str, port: int) -> bool:
-    """Whether Janus answers somebody who writes from this address; OPTIONS is answered to all."""
-    question = (
-        f"OPTIONS sip:viva@{VIVA} SIP/2.0\r\nVia: SIP/2.0/UDP {sender};branch=z9hG4bKx;rport\r\n"
-        f"From: <sip:x@{sender}>;tag=1\r\nTo: <sip:viva@{VIVA}>\r\nCall-ID: x-{sender}\r\n"
-        "CSeq: 1 OPTIONS\r\nMax-Forwards: 9\r\nContent-Length: 0\r\n\r\n"
-    )
-    loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.bind((sender, 0))
-        asking.setblocking(False)
-        await loop.sock_sendto(asking, question.encode(), (VIVA, port))
-        try:
-            async with asyncio.timeout(5 if sender == PBX else 1):
-                return (await loop.sock_recv(asking, 65535)).startswith(b"SIP/2.0 ")
-        except TimeoutError:
-            return False

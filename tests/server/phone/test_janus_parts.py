@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from server.phone.accounts import Account
 from server.phone.bridge import GatewayMissing, GatewayTooOld, HungUp, Party
-from server.phone.janus import config, program, sip
+from server.phone.janus import config, health, process, program, sip
 from server.phone.janus.doorkeeper import (
     Network,
     NotGuarded,
@@ -28,7 +29,7 @@ from server.phone.janus.doorkeeper import (
 )
 from server.phone.janus.health import FLOOD_BYTES_PER_S, Health, thread_seconds
 from server.phone.janus.log import LINES, PASSED_ON, WIDTH, LogTail
-from server.phone.janus.process import end_leftover
+from server.phone.janus.process import JanusProcess, end_leftover
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -125,22 +126,37 @@ def test_a_line_without_an_end_does_not_grow() -> None:
 
 
 def test_a_thread_that_spins_is_noticed_and_many_busy_ones_are_not() -> None:
-    health = Health()
+    mind = Health()
     for at in range(20):
-        assert not health.look(float(at), {1: at * 0.5, 2: at * 0.6, 3: float(at)}, 0)
-    assert "busy" in health.look(20.0, {1: 10.0, 2: 12.0, 3: 20.0}, 0)
+        assert not mind.look(float(at), {1: at * 0.5, 2: at * 0.6, 3: float(at)}, 0)
+    assert "busy" in mind.look(20.0, {1: 10.0, 2: 12.0, 3: 20.0}, 0)
+
+
+async def test_a_process_that_spins_has_to_be_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "BUSY", 0.05)  # of a core that others may want, too
+    monkeypatch.setattr(health, "SPINNING_S", 1.5)
+    monkeypatch.setattr(process, "LOOK_EVERY_S", 0.5)
+    spinning = [sys.executable, "-c", "while True: pass"]
+    running = await JanusProcess.start(spinning, tmp_path)
+    try:
+        assert "kept a core busy" in await asyncio.wait_for(running.ended(), 60)
+    finally:
+        await running.stop()
+    assert not running.running
 
 
 def test_a_thread_that_rests_in_between_is_well() -> None:
-    health, used = Health(), 0.0
+    mind, used = Health(), 0.0
     for at in range(100):
         used += 0.0 if at % 15 == 0 else 1.0
-        assert not health.look(float(at), {3: used}, 0)
+        assert not mind.look(float(at), {3: used}, 0)
 
 
 def test_a_log_without_end_is_noticed() -> None:
-    health = Health()
-    said = [health.look(float(at), {}, at * 2 * FLOOD_BYTES_PER_S) for at in range(7)]
+    mind = Health()
+    said = [mind.look(float(at), {}, at * 2 * FLOOD_BYTES_PER_S) for at in range(7)]
     assert said[4] == "" and "megabyte" in said[6]
 
 

@@ -119,6 +119,7 @@ def test_an_answer_is_an_answer(outcome: str) -> None:
         (487, False, "", "no_answer"),
         (200, False, "voicemail", "voicemail"),
         (200, False, "declined", "declined"),
+        (0, False, "no_answer", "no_answer"),
         (200, False, "no_consent", "answered"),
         (503, False, "", "failed"),
         (404, False, "", "failed"),

@@ -15,8 +15,8 @@ from agent.plan import Plan
 from server.api.ports import Busy, Over
 from server.call import LeaveReason, OnLeft
 from server.invites import UnknownInvite
+from server.phone import attendant, reception, words
 from server.phone import line as lines
-from server.phone import reception, words
 from server.phone.bridge import (
     Answered,
     CallEvent,
@@ -39,7 +39,7 @@ PIN = "123456789"
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reception, "QUIET_S", 0.0)
     monkeypatch.setattr(reception, "ANSWER_S", 0.05)
-    monkeypatch.setattr(lines, "TICK_S", 0.01)
+    monkeypatch.setattr(attendant, "TICK_S", 0.01)
     monkeypatch.setattr(lines, "update_answer", lambda ours, offer, codec: f"answer to {offer}")
 
 
@@ -301,6 +301,21 @@ async def test_a_hold_without_an_end_ends_the_call(
     assert len(ada.legs) == 1
 
 
+async def test_who_is_not_heard_for_long_is_told_before_the_end(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Perhaps they hear us all the time."""
+    monkeypatch.setattr(lines, "AWAY_S", 0.1)
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    leg = await ada.joined()
+    ada.media.becomes(quiet=True)
+    leg.ends("dropped")
+    await ada.ends()
+    assert ada.heard("silence") and len(ada.legs) == 1
+
+
 async def test_whoever_goes_on_elsewhere_is_told_and_the_call_ends(plan: Plan) -> None:
     ada = Call(plan, consented=True)
     await ada.hears("welcome")
@@ -356,7 +371,7 @@ async def test_a_call_that_is_not_taken_is_given_up(
     monkeypatch.setattr(lines, "RING_S", 0.05)
     nobody = Call(plan, called=True)
     await nobody.ends()
-    assert not nobody.said and nobody.gateway.hung_up
+    assert not nobody.said and nobody.gateway.hung_up and nobody.line.why == "no_answer"
 
 
 async def test_the_servers_end_is_said(plan: Plan) -> None:

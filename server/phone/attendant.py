@@ -1,0 +1,194 @@
+"""Speaks for the reception to a caller, and hears them: before an interview, and for last words.
+
+What to say is the reception's to decide (`server.phone.reception`). The interview itself is held by
+others: they have the peer between `leave` and `last_words`. All of it on the call loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from agent.plan import Plan
+from server.equipment import Equipment
+from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
+from server.media.peer import Peer
+from server.phone import reception as desk
+from server.phone import words
+from server.phone.reception import Action, Input, Reception
+from server.phone.records import CallRecords, Invited
+from server.phone.talk import Ears, Mouth
+from tts.voices import Language
+
+TICK_S = 0.1
+LINES_S = 60.0
+"""The longest that the lines before an interview may take."""
+
+
+class Attendant:
+    """One call's. `tell` it what happens while it receives."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        reception: Reception,
+        records: CallRecords,
+        equipment: Equipment,
+        *,
+        number: str,
+        language: Language,
+        expected: Invited | None,
+        over: asyncio.Event,
+    ) -> None:
+        """`number`: the caller's. `expected`: whose it is, or whom we called. `over`: the call is,
+        and nothing more can be said."""
+        self.interview_id = ""
+        """Known from the right PIN on."""
+        self.why = ""
+        """How it ended, if it did not lead to an interview."""
+        self._peer, self._reception, self._records = peer, reception, records
+        self._equipment, self._number, self._expected = equipment, number, expected
+        self._language: Language = language
+        self._plan: Plan | None = None
+        self._over = over
+        self._mouth: Mouth | None = None
+        self._ears: Ears | None = None
+        self._inbox: asyncio.Queue[Input] = asyncio.Queue()
+        self._to_say: deque[str] = deque()
+        self._speaking: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def tell(self, what: Input) -> None:
+        self._inbox.put_nowait(what)
+
+    async def receive(self) -> bool:
+        """Until it is decided whether the caller goes on to an interview."""
+        self._listen()
+        while not self._over.is_set():
+            try:
+                async with asyncio.timeout(TICK_S):
+                    what = await self._inbox.get()
+            except TimeoutError:
+                what = desk.Tick()
+            for action in self._reception.on(what, self._loop.time()):
+                done = await self._do(action)
+                if done is not None:
+                    return done
+        return False
+
+    async def _do(self, action: Action) -> bool | None:
+        """True: join; False: it is over; None: go on."""
+        match action:
+            case desk.Stop():
+                self._be_silent()
+            case desk.Say(name):
+                self._say(name)
+            case desk.FindPin(pin):
+                self._inbox.put_nowait(await self._find(pin))
+            case desk.Consent(interview, recording, method):
+                await self._records.consent(
+                    self.interview_id, interview=interview, recording=recording, method=method
+                )
+            case desk.WantsPerson():
+                await self._records.wants_person(self.interview_id)
+            case desk.Join():
+                await self._all_said()
+                return True
+            case desk.HangUp(why):
+                self.why = why
+                await self._all_said()
+                return False
+        return None
+
+    async def _find(self, pin: str) -> Input:
+        try:
+            if not pin and self._expected is not None:
+                found = self._expected
+            else:
+                found = await self._records.by_pin(pin, self._number)
+            if self._expected is not None and found.interview_id != self._expected.interview_id:
+                return desk.NotFound("unknown")
+        except InviteError as error:
+            return desk.NotFound(_why(error))
+        if found.over:
+            return desk.NotFound("over")
+        self.interview_id, self._plan = found.interview_id, found.plan
+        if found.plan.language != self._language:
+            self._language = found.plan.language
+            self._listen()
+        return desk.Found(found.interview_id, found.consented)
+
+    def _listen(self) -> None:
+        """Speak and hear in the language as it is now known."""
+        self._deafen()
+        voice = self._equipment.reception_voice(self._language, words.ready(self._language))
+        self._mouth = Mouth(self._peer, voice)
+        self._ears = Ears(
+            self._equipment.recogniser,
+            self._language,
+            lambda text: self._inbox.put_nowait(desk.Heard(text)),
+        )
+        self._peer.on_heard(self._ears.hear)
+
+    def _say(self, name: str) -> None:
+        """Behind what is being said already."""
+        self._to_say.append(words.line(name, self._language, self._plan))
+        if self._speaking is None or self._speaking.done():
+            self._speaking = asyncio.create_task(self._speak(), name="phone-words")
+
+    async def _speak(self) -> None:
+        while self._to_say and self._mouth is not None:
+            await self._mouth.say(self._to_say.popleft())
+        if self._ears is not None:
+            self._ears.quiet()
+        self._inbox.put_nowait(desk.Said())
+
+    def _be_silent(self) -> None:
+        self._to_say.clear()
+        if self._speaking is not None:
+            self._speaking.cancel()
+            self._speaking = None
+        if self._mouth is not None:
+            self._mouth.stop()
+
+    async def _all_said(self) -> None:
+        if self._speaking is None:
+            return
+        over = asyncio.create_task(self._over.wait())
+        await asyncio.wait(
+            [over, self._speaking], timeout=LINES_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        over.cancel()
+
+    # --- at the end -------------------------------------------------------------------------------
+    async def last_words(self, name: str) -> None:
+        """One line, until it was heard or the call is over."""
+        self._be_silent()
+        self._listen()
+        self._say(name)
+        await self._all_said()
+
+    def leave(self) -> None:
+        """Somebody else speaks and hears from here on, or nobody."""
+        self._be_silent()
+        self._deafen()
+
+    def _deafen(self) -> None:
+        self._peer.on_heard(None)
+        if self._ears is not None:
+            self._ears.close()
+            self._ears = None
+        if self._mouth is not None:
+            self._mouth.close()
+            self._mouth = None
+
+
+def _why(error: InviteError) -> desk.Why:
+    match error:
+        case TooManyGuesses():
+            return "limited"
+        case ExpiredInvite():
+            return "expired"
+        case RevokedInvite():
+            return "revoked"
+    return "unknown"
