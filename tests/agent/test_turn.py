@@ -36,6 +36,7 @@ from agent.turn_model import BadMove, Limits
 from server.rehearsal.dialogue import Dialogue
 
 QUICK = Limits(first_token_s=0.3, between_tokens_s=0.15, total_s=0.6)
+PATIENT = Limits(first_token_s=20, between_tokens_s=20, total_s=60)
 ANSWER = "I built a cache in Python for six users, because the old one was slow."
 STOCK = prompts.lines("en")["acknowledgement"]
 WORDED = dict(re.findall(r"## (\w+)\n(.+)", prompts.source("en", "refusals")))
@@ -266,7 +267,7 @@ NO_MOVES = {
 async def test_what_is_no_legal_move_gets_one_retry_with_the_reason(bad: Script) -> None:
     good = move("next_question", acknowledgement="You built a cache.")
     async with scripted(bad, good) as server:
-        turn = await decide(server)
+        turn = await decide(server, limits=PATIENT)
         first, second = (request["messages"] for request in server.requests)
     assert turn.reply.move == NextQuestion(acknowledgement="You built a cache.")
     assert turn.reply.scripted is None
@@ -282,7 +283,7 @@ async def test_what_is_no_legal_move_gets_one_retry_with_the_reason(bad: Script)
 @pytest.mark.parametrize("bad", NO_MOVES.values(), ids=NO_MOVES.keys())
 async def test_after_a_second_bad_move_the_machine_makes_its_own(bad: Script) -> None:
     async with scripted(bad, bad) as server:
-        turn = await decide(server)
+        turn = await decide(server, limits=PATIENT)
         assert len(server.requests) == 2
     assert turn.words == []
     assert turn.reply.scripted == "illegal_move"
