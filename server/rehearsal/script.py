@@ -40,7 +40,7 @@ ALL_DEMANDS: tuple[Demand, ...] = tuple(
 )
 """Of a rehearsal in a browser."""
 NEEDS_PAGE: frozenset[Demand] = frozenset({"every_move", "skip"})
-"""A telephone has no button for skipping or ending, and the rehearsal's recogniser no words."""
+"""A telephone has no button for skipping or ending."""
 TELEPHONE_DEMANDS: tuple[Demand, ...] = tuple(
     demand for demand in get_args(Demand) if demand not in NEEDS_PAGE
 )
