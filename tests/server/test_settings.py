@@ -217,5 +217,7 @@ def test_nothing_else_reads_the_environment() -> None:
         for file in (root / package).rglob("*.py")
         if re.search(r"os\.environ|os\.getenv|\bgetenv\(", file.read_text(encoding="utf-8"))
     ]
-    # The rehearsal hands its own environment, less our settings, to the server that it starts.
-    assert set(readers) <= {"server/settings.py", "server/rehearsal/processes.py"}
+    # The rehearsal hands its own environment, less our settings, to the server that it starts, and
+    # looks for kamailio where a user's PATH does not.
+    rehearsal = {"server/rehearsal/processes.py", "server/rehearsal/phone/possible.py"}
+    assert set(readers) <= {"server/settings.py"} | rehearsal
