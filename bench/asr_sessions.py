@@ -5,6 +5,13 @@
     python -m bench.asr_sessions --quick    4 sessions, six seconds
     python -m bench.asr_sessions --arms engine segments stream --sessions 64 --no-search
 
+In parts of a few minutes, whose tables are made together:
+
+    python -m bench.asr_sessions --sessions 64 --no-search --keep 64.jsonl
+    python -m bench.asr_sessions --sessions --only-search             # says what nominal is
+    python -m bench.asr_sessions --sessions --nominal 90 --keep limit.jsonl
+    python -m bench.asr_sessions --join 64.jsonl limit.jsonl
+
 Every session speaks at the wall clock's pace (`bench/paced_speech.py`). Arms, all with word times:
 
 - *engine*: `asr.engine.Engine`, batches across sessions, right-sized windows;
@@ -28,8 +35,8 @@ import asyncio
 import json
 import os
 import resource
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +44,7 @@ import numpy as np
 
 from asr.admission import AdmissionLimits
 from asr.segmenter import SAMPLE_RATE, Pcm
+from bench.kept import keep, kept
 from bench.paced_accounts import HEAD, Row, Session, line, row
 from bench.paced_arms import ARMS, OPEN, Arm
 from bench.paced_model import Model
@@ -63,8 +71,10 @@ class Bench:
         *,
         admission: AdmissionLimits = OPEN,
         arrive_s: float = 1.0,
+        role: str = "paced",
     ) -> Row:
-        found = asyncio.run(self._run(arm, n, seconds, admission, arrive_s))
+        made = asyncio.run(self._run(arm, n, seconds, admission, arrive_s))
+        found = replace(made, model=self._model.name, seconds=seconds, role=role)
         print(line(found), flush=True)
         return found
 
@@ -109,16 +119,17 @@ class Bench:
                 break
         return good
 
-    def overload(self, nominal: int, seconds: float) -> dict[str, Row]:
+    def overload(self, nominal: int, seconds: float) -> list[Row]:
         """Nominal, and twice as many: with doors and without. They come within half of it."""
-        arrive_s = seconds / 2
-        return {
-            "nominal": self.run("engine", nominal, seconds, arrive_s=arrive_s),
-            "twice": self.run(
-                "engine", 2 * nominal, seconds, admission=AdmissionLimits(), arrive_s=arrive_s
-            ),
-            "twice_all_let_in": self.run("engine", 2 * nominal, seconds, arrive_s=arrive_s),
-        }
+        arms = (
+            ("nominal", nominal, OPEN),
+            ("twice", 2 * nominal, AdmissionLimits()),
+            ("twice_all_let_in", 2 * nominal, OPEN),
+        )
+        return [
+            self.run("engine", n, seconds, admission=doors, arrive_s=seconds / 2, role=role)
+            for role, n, doors in arms
+        ]
 
 
 def _cpu_s() -> float:
@@ -137,8 +148,9 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
     }
 
 
-def told(found: dict[str, Row]) -> dict[str, Any]:
+def told(rows: Sequence[Row]) -> dict[str, Any]:
     """Of the run at twice nominal."""
+    found = {r.role: r for r in rows if r.role != "paced"}
     if not found:
         return {}
     nominal, twice = found["nominal"], found["twice"]
@@ -151,7 +163,27 @@ def told(found: dict[str, Row]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def measured(options: argparse.Namespace) -> Iterator[Row]:
+    default = [4] if options.quick else [1, 4, 16, 64]
+    sizes = default if options.sessions is None else options.sessions
+    seconds = options.seconds or (6.0 if options.quick else 120.0)
+    bench = Bench(clips(), Model.of(options.model), options.drain)
+    print(HEAD)
+    for turn, n in enumerate(sizes):
+        for arm in options.arms if turn % 2 == 0 else options.arms[::-1]:
+            yield bench.run(arm, n, seconds)
+    if options.quick or options.no_search:
+        return
+    nominal = options.nominal
+    if nominal is None:
+        print(f"the most sessions with p95 up to {NOMINAL_MS:.0f} ms")
+        nominal = bench.search(options.first, options.trial)
+        print(f"nominal {nominal}", flush=True)
+    if nominal and not options.only_search:
+        yield from bench.overload(nominal, seconds)
+
+
+def options_given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small round (for CI)")
     parser.add_argument("--sessions", type=int, nargs="*", help="instead of 1 4 16 64")
@@ -160,37 +192,35 @@ def main() -> None:
     parser.add_argument("--drain", type=float, default=10.0, help="seconds to finish in")
     parser.add_argument("--model", type=Path, help="a folder of noise, for all arms")
     parser.add_argument("--no-search", action="store_true", help="without nominal and twice that")
+    parser.add_argument("--only-search", action="store_true", help="say what nominal is")
+    parser.add_argument("--nominal", type=int, help="sessions, instead of a search")
     parser.add_argument("--first", type=int, default=16, help="sessions the search begins with")
     parser.add_argument("--trial", type=float, default=20.0, help="seconds of a search's step")
-    options = parser.parse_args()
-    default = [4] if options.quick else [1, 4, 16, 64]
-    sizes = default if options.sessions is None else options.sessions
-    seconds = options.seconds or (6.0 if options.quick else 120.0)
-    bench = Bench(clips(), Model.of(options.model), options.drain)
-    print(HEAD)
-    rows = [
-        bench.run(arm, n, seconds)
-        for turn, n in enumerate(sizes)
-        for arm in (options.arms if turn % 2 == 0 else options.arms[::-1])
-    ]
-    found: dict[str, Row] = {}
-    if not (options.quick or options.no_search):
-        print(f"the most sessions with p95 up to {NOMINAL_MS:.0f} ms, then twice as many")
-        nominal = bench.search(options.first, options.trial)
-        found = bench.overload(nominal, seconds) if nominal else {}
+    parser.add_argument("--keep", type=Path, help="file to add the rows to")
+    parser.add_argument("--join", type=Path, nargs="+", help="such files: a table of all of them")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = options_given()
+    rows: list[Row] = kept(options.join, Row) if options.join else []
+    for found in measured(options) if not options.join else ():
+        keep(options.keep, [found])
+        rows.append(found)
     print(f"\nthe VAD's wait stands apart; a sample is 1/{SAMPLE_RATE} s")
-    print("\n".join([HEAD, *map(line, [*rows, *found.values()])]))
+    print("\n".join([HEAD, *map(line, rows)]))
+    paced = [r for r in rows if r.role == "paced"]
     print(
         json.dumps(
             {
                 "name": "asr_sessions",
-                "model": options.model.name if options.model else "rehearsal",
-                "figures": [asdict(r) for r in rows if r.arm != "lock"],
-                "baseline": [asdict(r) for r in rows if r.arm == "lock"],
-                "ratio": ratios(rows),
-                "overload": told(found),
-                "n": {f"{r.arm}_{r.sessions}": r.segments for r in rows},
-                "seconds": seconds,
+                "model": sorted({r.model for r in rows}),
+                "figures": [asdict(r) for r in paced if r.arm != "lock"],
+                "baseline": [asdict(r) for r in paced if r.arm == "lock"],
+                "ratio": ratios(paced),
+                "overload": told(rows),
+                "n": {f"{r.arm}_{r.sessions}": r.segments for r in paced},
+                "seconds": sorted({r.seconds for r in rows}),
                 "cores": len(os.sched_getaffinity(0)),
             }
         )

@@ -1,6 +1,7 @@
 """Sound without a word in it: how many words a recogniser commits, where none was said.
 
     python -m bench.asr_silence             thirty minutes of each kind of sound
+    python -m bench.asr_silence --kinds white pink --keep part1.jsonl     and --join part*.jsonl
     python -m bench.asr_silence --quick     one minute of each, our arms (for CI)
 
 The kinds are of `bench/noises.py`, at levels from barely audible to speech. Time is counted in
@@ -23,6 +24,7 @@ import resource
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 from faster_whisper import WhisperModel
@@ -34,6 +36,7 @@ from asr.heard import HeardSegment, judge
 from asr.recognition import Recognition
 from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segment
 from bench import noises
+from bench.kept import keep, kept
 from bench.paced_speech import clips, word_errors
 
 OURS = ("engine", "bypass")
@@ -181,43 +184,53 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([head, *lines])
 
 
+def measured(options: argparse.Namespace, engine: Engine) -> Iterator[Row]:
+    arms = options.arms or (OURS if options.quick else ARMS)
+    seconds = 60 * (options.minutes or (1.0 if options.quick else 30.0))
+    model = WhisperModel(str(rehearsal.MODEL_DIR), device="cpu", cpu_threads=1)
+    known = kinds()
+    if unknown := set(options.kinds or ()) - set(known):
+        raise SystemExit(f"no such sound: {', '.join(unknown)}; there are {', '.join(known)}")
+    for seed, kind in enumerate(known):
+        if options.kinds and kind not in options.kinds:
+            continue
+        sound = noises.stretches(known[kind], seconds, seed)
+        for arm in arms:
+            mine = arm in OURS
+            yield ours(engine, kind, arm, sound) if mine else theirs(model, kind, arm, sound)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one minute, our arms (for CI)")
     parser.add_argument("--minutes", type=float, help="of each kind, instead of 30")
     parser.add_argument("--kinds", nargs="+", help="instead of all")
     parser.add_argument("--arms", nargs="+", choices=ARMS)
+    parser.add_argument("--keep", type=Path, help="file to add the rows to")
+    parser.add_argument("--join", type=Path, nargs="+", help="such files: a table of all of them")
     options = parser.parse_args()
-    arms = options.arms or (OURS if options.quick else ARMS)
-    seconds = 60 * (options.minutes or (1.0 if options.quick else 30.0))
-    known = kinds()
-    rows: list[Row] = []
-    model = WhisperModel(str(rehearsal.MODEL_DIR), device="cpu", cpu_threads=1)
+    rows: list[Row] = kept(options.join, Row) if options.join else []
     with Engine.load(
         rehearsal.MODEL_DIR, device="cpu", floor_s=rehearsal.FLOOR_S, max_wait_s=NO_HURRY_S
     ) as engine:
-        for seed, kind in enumerate(options.kinds or known):
-            sound = noises.stretches(known[kind], seconds, seed)
-            for arm in arms:
-                if arm in OURS:
-                    rows.append(ours(engine, kind, arm, sound))
-                else:
-                    rows.append(theirs(model, kind, arm, sound))
-                print(table(rows[-1:]).splitlines()[1], flush=True)
+        for found in measured(options, engine) if not options.join else ():
+            keep(options.keep, [found])
+            rows.append(found)
+            print(table([found]).splitlines()[1], flush=True)
         harmed = control(engine)
     print("\n" + table(rows))
     print(f"\nsentences that the model knows, through the same guards: {harmed}")
-    words = {arm: sum(r.words for r in rows if r.arm == arm) for arm in arms}
+    arms = list(dict.fromkeys(r.arm for r in rows))
     print(
         json.dumps(
             {
                 "name": "asr_silence",
                 "figures": [asdict(r) for r in rows if r.arm in OURS],
                 "baseline": [asdict(r) for r in rows if r.arm not in OURS],
-                "words": words,
+                "words": {arm: sum(r.words for r in rows if r.arm == arm) for arm in arms},
                 "control": harmed,
                 "n": {arm: sum(r.opened for r in rows if r.arm == arm) for arm in arms},
-                "seconds_each": seconds,
+                "seconds_each": sorted({r.seconds for r in rows}),
                 "cores": len(os.sched_getaffinity(0)),
             }
         )

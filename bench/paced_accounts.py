@@ -74,6 +74,8 @@ class Row:
     final_ms: tuple[float, float]
     worst_wait_ratio: float | None
     """Highest median wait of a session, by the median of all medians."""
+    wait_medians_ms: tuple[float, float] | None
+    """The same two: the median of all medians, and the highest."""
     worst_final_ratio: float
     """The same of times to final, the wait included."""
     vad_wait_ms: float
@@ -86,6 +88,11 @@ class Row:
     batches: dict[str, int]
     """How many batches there were of each size."""
     counts: dict[str, Any]
+    model: str = "rehearsal"
+    seconds: float = 0.0
+    """Of speech in each session."""
+    role: str = "paced"
+    """Or what it is in the run at the limit: `nominal`, `twice`, `twice_all_let_in`."""
 
 
 def accounts(session: Session) -> Accounts:
@@ -130,6 +137,8 @@ def row(
         [" ".join(piece.text for piece in session.pieces) for session in inside],
     )
     vad_waits = [piece.vad_wait_s for piece in pieces]
+    waits = _medians([_waits(session.pieces) for session in inside])
+    finals = _medians([_finals(session.pieces) for session in inside])
     return Row(
         arm=arm,
         sessions=len(inside),
@@ -141,8 +150,9 @@ def row(
         unfinished=outcomes.count("unfinished"),
         wait_ms=_quantiles_ms(_waits(pieces)),
         final_ms=_quantiles_ms(_finals(pieces)) or (0.0, 0.0),
-        worst_wait_ratio=_worst([_waits(session.pieces) for session in inside]),
-        worst_final_ratio=_worst([_finals(session.pieces) for session in inside]) or 0.0,
+        worst_wait_ratio=_worst(waits),
+        wait_medians_ms=waits and (round(1000 * waits[0], 2), round(1000 * waits[1], 2)),
+        worst_final_ratio=_worst(finals) or 0.0,
         vad_wait_ms=round(1000 * statistics.median(vad_waits), 1) if vad_waits else 0.0,
         accounts=_sums(accounts(session) for session in inside),
         word_errors=errors if words else None,
@@ -168,10 +178,14 @@ def _quantiles_ms(times: Sequence[float]) -> tuple[float, float] | None:
     return low, high
 
 
-def _worst(times: Sequence[Sequence[float]]) -> float | None:
+def _medians(times: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """The median of the sessions' medians, and the highest of them."""
     medians = [statistics.median(one) for one in times if one]
-    middle = statistics.median(medians) if medians else 0.0
-    return round(max(medians) / middle, 2) if middle else None
+    return (statistics.median(medians), max(medians)) if medians else None
+
+
+def _worst(medians: tuple[float, float] | None) -> float | None:
+    return round(medians[1] / medians[0], 2) if medians and medians[0] else None
 
 
 def _sums(books: Iterable[Accounts]) -> dict[str, int]:

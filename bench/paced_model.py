@@ -40,6 +40,10 @@ class Model:
         return cls() if folder is None else cls(folder, FLOOR_S, noise=True)
 
     @property
+    def name(self) -> str:
+        return self.folder.name if self.noise else "rehearsal"
+
+    @property
     def temperatures(self) -> tuple[float, ...]:
         return TEMPERATURES[:1] if self.noise else TEMPERATURES
 
