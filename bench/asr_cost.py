@@ -15,8 +15,9 @@ first pass that heard all.
 The clock stands still while anyone computes, so that all keep their cadence and the calls do not
 depend on the machine; the CPU seconds (getrusage, user and system) are those really spent. Arms
 take turns clip by clip, in an order that changes. `base` and `small` are random weights of true
-shape; with `--replay`, steps of the model that equal five measured ones (same window, tokens and
-prompt) take one of their times again, in turn, instead of being computed once more.
+shape; with `--replay 5`, steps of the model that equal five measured ones (same window, tokens and
+prompt) take one of their times again, in turn, instead of being computed once more. Parts of a run
+tell one another those times by a folder (`--known`).
 """
 
 import argparse
@@ -34,8 +35,9 @@ from bench.asr_runs import (
     by_kind,
     closing,
     in_turns,
+    keep_known,
     lengths,
-    load,
+    loaded,
     options_of,
 )
 from bench.asr_script import Clip
@@ -142,17 +144,18 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
 def measured(options: argparse.Namespace) -> Iterator[list[Heard]]:
     """A length at a time."""
     for shape in options.shapes:
-        model = load(shape, options.models, options.floor)
+        model = loaded(shape, options)
         few = answers(options, 5.0)
         list(measure(model, Clips("", 0.0, few.clips[:1]), options.arms))  # warm up
-        model.meter.replay = options.replay
+        model.meter.replay = options.replay > 0
         for length_s in lengths(options):
             yield list(measure(model, answers(options, length_s), options.arms))
+        keep_known(model, options.known)
 
 
 def main() -> None:
     parser = options_of((__doc__ or "").splitlines()[0], list(ARMS))
-    parser.add_argument("--replay", action="store_true", help="take known steps' times again")
+    parser.add_argument("--replay", type=int, default=0, help="measured steps that stand for more")
     options = parser.parse_args()
     found: list[Heard] = kept(options.join, Heard) if options.join else []
     for part in measured(options) if not options.join else ():

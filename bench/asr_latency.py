@@ -38,8 +38,9 @@ from bench.asr_runs import (
     by_kind,
     closing,
     in_turns,
+    keep_known,
     lengths,
-    load,
+    loaded,
     options_of,
 )
 from bench.asr_script import Clip
@@ -185,19 +186,21 @@ def paced(model: Loaded, given: Clips, arms: Sequence[str]) -> list[str]:
 def measured(options: argparse.Namespace) -> Iterator[list[Heard]]:
     """A length at a time."""
     for shape in options.shapes:
-        model = load(shape, options.models, options.floor)
+        model = loaded(shape, options)
         few = answers(options, 3.0)
         for arm in options.arms:  # warm up
             hear(arm, model, few.clips[0], 0.0)
         for length_s in lengths(options):
             yield list(measure(model, answers(options, length_s), options.arms, options.tail))
         some = answers(options, PACED_S).clips[: options.paced]
+        keep_known(model, options.known)
         print("\n".join(paced(model, Clips(options.said, PACED_S, some), options.arms)))
 
 
 def main() -> None:
     parser = options_of((__doc__ or "").splitlines()[0], list(ARMS))
     parser.add_argument("--tail", type=float, default=5.0, help="seconds that are never replayed")
+    parser.add_argument("--replay", type=int, default=5, help="measured steps that stand for more")
     parser.add_argument("--paced", type=int, default=0, help="clips in real time, too")
     options = parser.parse_args()
     found: list[Heard] = kept(options.join, Heard) if options.join else []

@@ -17,10 +17,11 @@ and programs built on it run unchanged:
 One thread at a time, for a row's words belong to the last `encode`.
 """
 
+import ast
 import resource
 import time
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,7 @@ class Meter:
         self.counted = Counted()
         self.replay = False
         """Take the time of a step from equal ones measured before, instead of computing it."""
+        self.known_after = KNOWN
         self._hf = whisper.hf_tokenizer
         self._eot = self._id("endoftext")
         self._no_times = self._id("notimestamps")
@@ -116,6 +118,16 @@ class Meter:
     def own_wall_s(self) -> float:
         """Wall time that the bookkeeping took so far."""
         return self._own.wall_s
+
+    @property
+    def measured(self) -> dict[str, list[float]]:
+        """CPU seconds of the last steps of each kind, for `learn` in another process."""
+        return {repr(kind): list(times) for kind, times in self._measured.items()}
+
+    def learn(self, measured: Mapping[str, Sequence[float]]) -> None:
+        """Times of this model on this machine."""
+        for kind, times in measured.items():
+            self._measured[ast.literal_eval(kind)].extend(times)
 
     def words(self) -> list[int]:
         """Tokens that each are one word, and spell only letters."""
@@ -231,7 +243,7 @@ class Meter:
 
     def _replayed(self, kind: Hashable) -> bool:
         known = self._measured[kind]
-        if not self.replay or len(known) < KNOWN:
+        if not self.replay or len(known) < self.known_after:
             return False
         self._turn += 1
         self._replayed_s += known[self._turn % len(known)]

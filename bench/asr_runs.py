@@ -5,6 +5,7 @@ be joined (`--join`) into the same tables.
 """
 
 import argparse
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from asr import rehearsal
 from asr.whisper import FLOOR_S
 from bench import asr_answers, random_whisper
 from bench.asr_arms import said
+from bench.asr_meter import KNOWN
 from bench.asr_script import Clip
 from bench.asr_stage import Loaded, Run
 
@@ -117,11 +119,23 @@ def by_kind(found: Iterable[Heard]) -> list[list[Heard]]:
     return list(groups.values())
 
 
-def load(name: str, root: Path, floor_s: float | None = None) -> Loaded:
-    """`floor_s`: the shortest window, by default the rehearsal model's, or that of people's."""
-    if name == "rehearsal":
-        return Loaded.load(name, rehearsal.MODEL_DIR, floor_s or rehearsal.FLOOR_S)
-    return Loaded.load(name, random_whisper.folder(name, root), floor_s or FLOOR_S)
+def loaded(name: str, options: argparse.Namespace) -> Loaded:
+    """A model as the options want it."""
+    people = name != "rehearsal"
+    folder = random_whisper.folder(name, options.models) if people else rehearsal.MODEL_DIR
+    model = Loaded.load(name, folder, options.floor or (FLOOR_S if people else rehearsal.FLOOR_S))
+    model.meter.known_after = options.replay or KNOWN
+    for file in options.known.glob(f"{name}-*.json") if options.known else ():
+        model.meter.learn(json.loads(file.read_text()))
+    return model
+
+
+def keep_known(model: Loaded, folder: Path | None) -> None:
+    """For other parts of this benchmark on this machine; each process has a file of its own."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{model.name}-{os.getpid()}.json"
+        file.write_text(json.dumps(model.meter.measured))
 
 
 def options_of(description: str, arms: Sequence[str]) -> argparse.ArgumentParser:
@@ -137,6 +151,7 @@ def options_of(description: str, arms: Sequence[str]) -> argparse.ArgumentParser
     parser.add_argument("--said", choices=list(asr_answers.PAUSES_S), default="fluent")
     parser.add_argument("--speech", type=Path, help="folder of .g722 recordings, not espeak")
     parser.add_argument("--models", type=Path, default=Path("out"), help="for random weights")
+    parser.add_argument("--known", type=Path, help="folder of steps' times, to read and add to")
     parser.add_argument("--keep", type=Path, help="file to add each clip's result to")
     parser.add_argument("--join", type=Path, nargs="+", help="such files: tables of all of them")
     return parser

@@ -1,5 +1,6 @@
 """Every arm hears all of a short answer; the meter forces what is decoded, and counts it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def test_known_steps_are_replayed_only_where_that_is_asked_for(model: Loaded, cl
     assert heard.counted.replayed > 0
     assert heard.said == said(model, clip)
     assert heard.cpu_s > 0
+
+
+def test_times_of_steps_are_told_to_another_process(model: Loaded, clip: Clip) -> None:
+    other = Loaded.load("rehearsal", rehearsal.MODEL_DIR, rehearsal.FLOOR_S)
+    run("ours", model, clip, StillClock(), every_s=None)
+    other.meter.learn(json.loads(json.dumps(model.meter.measured)))
+    other.meter.replay, other.meter.known_after = True, 1
+    heard = run("ours", other, clip, StillClock(), every_s=None)
+    assert heard.counted.replayed == 3 * heard.counted.calls  # encoder, decoder, alignment
+    assert heard.said == said(other, clip)
 
 
 def test_an_end_is_told_after_the_silence_that_was_asked_for(clip: Clip) -> None:
