@@ -58,7 +58,8 @@ async def test_programs_end_with_the_tests_even_when_these_are_killed(tmp_path: 
 def _left_by_a_kill(folder: Path) -> list[int]:
     """What tests had started that then met a SIGKILL."""
     code = (
-        "import sys, time; from pathlib import Path; from ground import Ground\n"
+        "import sys, time; from pathlib import Path\n"
+        "from server.rehearsal.phone.ground import Ground\n"
         "with Ground(Path(sys.argv[1])) as ground:\n"
         "    one = ground.start('sleep', '600')\n"
         "    two = ground.start('sh', '-c', 'sleep 600 & wait', name='two', family=True)\n"
