@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--rate", type=float, default=2e-3, help="the highest learning rate")
     made.add_argument("--init-from-ct2", type=Path, metavar="FOLDER", help="begin with its weights")
+    made.add_argument(
+        "--text-alone", action="store_true", help="no helpers: a last run, warm, at a low rate"
+    )
     made.add_argument("--against", type=Path, default=rehearsal.MODEL_DIR, metavar="FOLDER")
     made.add_argument("--device", default="cpu")
     made.add_argument(

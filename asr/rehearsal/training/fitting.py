@@ -38,7 +38,8 @@ AVERAGED = 0.998
 @dataclass(frozen=True)
 class Plan:
     """How long and how strongly: `warm_up` of the steps until the full `rate`; `heads_only` first
-    steps in which a warm start trains its new heads alone; `parts` batches in a step."""
+    steps in which a warm start trains its new heads alone; `parts` batches in a step; `helpers`:
+    whether times and phonemes help, or the text is learnt alone."""
 
     seed: int
     steps: int
@@ -48,6 +49,7 @@ class Plan:
     log_every: int = 20
     save_every: int = 50
     parts: int = 2
+    helpers: bool = True
 
     def rate_at(self, step: int) -> float:
         """Up in a line, down in half a cosine to a hundredth."""
@@ -107,7 +109,8 @@ class Fit:
 
     def _gradients(self, batch: Batch) -> tuple[Losses, Sequence[Tensor | None]]:
         found = losses(self._model, batch.to(self._device))
-        total = found.total(self.step / self.plan.steps)
+        done = self.step / self.plan.steps
+        total = found.total(done) if self.plan.helpers else found.text
         return found, torch.autograd.grad(total, self._learning, allow_unused=True)
 
     def _learn(self) -> None:

@@ -70,7 +70,8 @@ def train(options: argparse.Namespace, size: Size) -> None:
     shape = Shape(size.width, size.encoder_layers, size.decoder_layers, known.size, len(phonemes))
     model = Micro(shape)
     gpu = options.device.startswith("cuda")
-    plan = fitting.Plan(options.seed, size.steps, options.rate)
+    helpers = not options.text_alone
+    plan = fitting.Plan(options.seed, size.steps, options.rate, helpers=helpers)
     if gpu:  # steps are short, and one batch fills it
         plan = replace(plan, parts=1, save_every=500)
     if options.init_from_ct2:

@@ -39,7 +39,7 @@ def load(model: Micro, folder: Path, tokens: Tokens) -> None:
 
 
 def gentler(plan: Plan) -> Plan:
-    return replace(plan, heads_only=HEADS_ONLY_STEPS, warm_up=WARM_UP)
+    return replace(plan, heads_only=HEADS_ONLY_STEPS if plan.helpers else 0, warm_up=WARM_UP)
 
 
 def widened(table: np.ndarray, old: Tokens, new: Tokens) -> np.ndarray:

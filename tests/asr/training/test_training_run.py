@@ -117,6 +117,18 @@ def test_a_plan_of_more_steps_goes_on_from_a_finished_one(
         shorter.resume()
 
 
+def test_the_text_alone_teaches_nothing_to_the_heads_of_the_helpers(
+    heard: list[examples.Example], tokens: Tokens, tmp_path: Path
+) -> None:
+    plan = warm_start.gentler(replace(PLAN, helpers=False))
+    model = tiny(heard, tokens)
+    fit = fitting.Fit(model, plan, tmp_path)
+    fit.run(material(heard, tokens))
+    assert plan.heads_only == 0
+    assert all(parameter.grad is None for parameter in model.phonemes.parameters())
+    assert model.model.encoder.conv1.weight.grad is not None
+
+
 def test_the_losses_fall(heard: list[examples.Example], tokens: Tokens, tmp_path: Path) -> None:
     plan = fitting.Plan(seed=1, steps=15, rate=5e-3, log_every=100, save_every=100)
     fit = fitting.Fit(tiny(heard, tokens), plan, tmp_path)
