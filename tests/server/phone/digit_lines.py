@@ -15,10 +15,9 @@ import numpy as np
 from telephone_calls import REGISTRAR
 from voices import voice
 
+from bench.phone_ends import answered
 from server.call import LeaveReason, OnLeft
-from server.media.codecs import PHONE_CODECS
 from server.media.g711 import MU_LAW
-from server.media.ice import IceSettings
 from server.media.outgoing import FRAME as OUR_FRAME
 from server.media.peer import Peer
 from server.phone import reception
@@ -27,14 +26,12 @@ from server.phone.bridge import BridgeCall
 from server.phone.janus.bridge import JanusBridge
 from server.phone.janus.gateway import OwnJanus
 from server.phone.line import Line
-from server.phone.sdp import repair
 from server.phone.softphone.call import Method, PhoneCall
 from server.phone.softphone.impairment import Impairment
 from server.phone.softphone.options import Options
 from server.phone.softphone.phone import Phone
 from server.phone.softphone.speaking import FRAME
 from server.phone.sound import PhoneSound
-from server.phone.watchdog import LineWatch
 from server.rehearsal.phone.ground import CALLERS, PBX, VIVA, until
 
 Pcm = np.ndarray
@@ -112,15 +109,7 @@ class Host:
         return self.interviews[-1]
 
     async def _take(self, call: BridgeCall) -> None:
-        assert call.offer is not None
-        peer, sdp = await Peer.answer(
-            repair(call.offer),
-            ice=IceSettings(media_ip=VIVA),
-            codecs=PHONE_CODECS,
-            liveness=LineWatch(),
-            events=True,
-        )
-        await call.answer(sdp)
+        peer = await answered(call)
         mine = cast(Any, self)
         await Line(call, peer, cast(Any, Straight()), mine, mine, mine, language="en").run()
 
