@@ -72,7 +72,6 @@ class Recording:
         self._resampler: av.AudioResampler | None = None
         self._setup: tuple[str, str, int] | None = None
         self._damaged = 0  # packets
-        self._encrypted = False
         self.problems: list[str] = []
         """Why not all of it was heard: complete once `blocks` has ended."""
         try:
@@ -115,7 +114,7 @@ class Recording:
         return self.channels == 2 and _VIVA in self._head
 
     def blocks(self) -> Iterator[Block]:
-        """All of it, once. Raises `UnreadableRecording` at the end if there was nothing."""
+        """All of it, once. Raises `UnreadableRecording` if it is encrypted or nothing was in it."""
         most = round(BLOCK_S * SAMPLE_RATE)
         waiting: list[Block] = []
         held = 0
@@ -169,11 +168,12 @@ class Recording:
             except (av.FFmpegError, ValueError) as e:
                 self.problems.append(f"it cannot be read beyond {self._at()}: {_reason(e)}")
                 return
+            if packet.has_sidedata("encryption_info"):  # by chance a decoder finds noise in it
+                raise UnreadableRecording("it is encrypted")
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
                 self._damaged += 1
-                self._encrypted |= packet.has_sidedata("encryption_info")
                 continue
             yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
 
@@ -199,8 +199,6 @@ class Recording:
 
     def _sum_up(self) -> None:
         if not self._read:
-            if self._encrypted:
-                raise UnreadableRecording("it is encrypted")
             if self._damaged:
                 raise UnreadableRecording("none of its sound can be decoded: it is damaged")
             raise UnreadableRecording("there is no sound in it")
