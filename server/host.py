@@ -175,6 +175,13 @@ class CallHost:
         return self._bus.subscribe(interview_id)
 
     # --- for whoever lives on the call loop -------------------------------------------------------
+    async def keep_place(self, interview_id: str) -> None:
+        """Keep a place for somebody who is about to speak here, for as long as for one who dropped:
+        who finds none is to know before they are asked for anything. Raises `Busy`."""
+        async with self._place(interview_id, spoken=True):
+            if interview_id not in self._calls:
+                self._hold(interview_id)
+
     async def join_line(
         self, interview_id: str, peer: Peer, on_left: OnLeft, channel: Channel = "phone"
     ) -> Call:

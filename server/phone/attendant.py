@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 from agent.plan import Plan
+from server.api.ports import Busy
 from server.equipment import Equipment
 from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
 from server.media.peer import Peer
@@ -38,16 +40,19 @@ class Attendant:
         number: str,
         language: Language,
         expected: Invited | None,
+        keep_place: Callable[[str], Awaitable[None]],
         over: asyncio.Event,
     ) -> None:
-        """`number`: the caller's. `expected`: whose it is, or whom we called. `over`: the call is,
-        and nothing more can be said."""
+        """`number`: the caller's. `expected`: whose it is, or whom we called. `keep_place` of an
+        interview raises `Busy` where there is none. `over`: the call is, and nothing more can be
+        said."""
         self.interview_id = ""
         """Known from the right PIN on."""
         self.why = ""
         """How it ended, if it did not lead to an interview."""
         self._peer, self._reception, self._records = peer, reception, records
         self._equipment, self._number, self._expected = equipment, number, expected
+        self._keep_place = keep_place
         self._language: Language = language
         self._plan: Plan | None = None
         self._over = over
@@ -116,7 +121,15 @@ class Attendant:
         if found.plan.language != self._language:
             self._language = found.plan.language
             self._listen()
-        return desk.Found(found.interview_id, found.consented)
+        return await self._placed(desk.Found(found.interview_id, found.consented))
+
+    async def _placed(self, found: desk.Found) -> Input:
+        """Nobody is asked for a consent who is then told that all lines are busy."""
+        try:
+            await self._keep_place(found.interview_id)
+        except Busy:
+            return desk.NotFound("full")
+        return found
 
     def _listen(self) -> None:
         """Speak and hear in the language as it is now known."""

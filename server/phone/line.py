@@ -52,6 +52,8 @@ _LAST_WORDS: dict[LeaveReason, str] = {"replaced": "replaced", "server_stopped":
 class Host(Protocol):
     """What a line needs of `server.host.CallHost`."""
 
+    async def keep_place(self, interview_id: str) -> None: ...
+
     async def join_line(self, interview_id: str, peer: Peer, on_left: OnLeft) -> Call: ...
 
 
@@ -99,6 +101,7 @@ class Line:
             number=call.caller.number,
             language=language,
             expected=expected,
+            keep_place=host.keep_place,
             over=self._over,
         )
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from asr.errors import AtCapacity
 from server.api.ports import BadOffer, Busy, NotConsented, NotLive, Over
 from server.equipment import Equipment
 from server.host import CallHost, HostSettings
+from server.phone.bridge import GatewayState
 from server.rehearsal import model
 from server.rehearsal.faults import NONE
 from server.store import StaleLease, Store, UnknownInterview
@@ -212,6 +213,52 @@ async def test_a_place_is_not_held_for_ever(tmp_path: Path, rendered: Path, mode
         await asyncio.sleep(0.4)
         assert await outcome(bob.join_by_text()) is int
         assert await outcome(ada.join_by_text()) is Busy
+
+
+class Front:
+    """A companion, which keeps places on the call loop."""
+
+    state = GatewayState("down")
+
+    def __init__(self, host: CallHost) -> None:
+        self._host, self._loop = host, asyncio.get_running_loop()
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    async def keep_place(self, interview_id: str) -> None:
+        keeping = self._host.keep_place(interview_id)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(keeping, self._loop))
+
+
+async def test_whoever_is_about_to_join_has_a_place_for_a_while(
+    tmp_path: Path, rendered: Path, model_url: str
+) -> None:
+    fronts: list[Front] = []
+
+    def companion(_: Store) -> Callable[[CallHost, Equipment], Front]:
+        return lambda host, _: (fronts.append(Front(host)), fronts[0])[1]
+
+    async with (
+        exchange(
+            tmp_path, rendered, model_url, NoEars(), places=1, hold_s=0.5, companion=companion
+        ) as at,
+        await caller(at) as ada,
+        await caller(at) as bob,
+    ):
+        front = fronts[0]
+        await front.keep_place(ada.interview_id)
+        assert await outcome(bob.join_by_text()) is Busy
+        assert await outcome(front.keep_place(bob.interview_id)) is Busy
+        await ada.join_by_text()
+        await front.keep_place(ada.interview_id)  # who is here needs no other
+        await asyncio.sleep(0.6)
+        assert await outcome(bob.join_by_text()) is Busy
+        await at.host.hang_up(ada.interview_id)
+        await ada.ended()
+        await front.keep_place(bob.interview_id)
+        await asyncio.sleep(0.6)  # and does not come
+        assert await outcome(front.keep_place(await at.invite(PLAN))) is type(None)
 
 
 async def test_those_who_come_in_the_same_moment_do_not_share_the_last_place(

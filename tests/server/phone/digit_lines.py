@@ -104,6 +104,8 @@ class Host:
     async def recognise(self, *_: object, **__: object) -> object:
         raise AssertionError("nobody is to be understood")
 
+    async def keep_place(self, interview_id: str) -> None: ...
+
     async def join_line(self, interview_id: str, peer: Peer, on_left: OnLeft) -> Interview:
         self.interviews.append(Interview(peer, on_left))
         return self.interviews[-1]

@@ -161,6 +161,7 @@ class Call:
         self.wrote: list[object] = []
         self.legs: list[Leg] = []
         self.refuses: Exception | None = None
+        self.places = 1
         self.pause_s = 0.0
         self.line = Line(
             self.gateway,
@@ -201,6 +202,11 @@ class Call:
 
     async def wants_person(self, interview_id: str) -> None:
         self.wrote.append("person")
+
+    async def keep_place(self, interview_id: str) -> None:
+        assert interview_id == "ada"
+        if not self.places:
+            raise Busy(4)
 
     async def join_line(self, interview_id: str, peer: object, on_left: OnLeft) -> Leg:
         if self.refuses:
@@ -354,6 +360,18 @@ async def test_a_caller_who_cannot_join_hears_why(
     ada.gateway.presses(PIN)
     await ada.ends()
     assert ada.heard(said) and not ada.line.joined
+
+
+@pytest.mark.parametrize("called", [False, True])
+async def test_nobody_consents_to_what_there_is_no_room_for(plan: Plan, called: bool) -> None:
+    ada = Call(plan, called=called)
+    ada.places = 0
+    ada.gateway.tells(*[Answered(None)] * called)
+    await ada.hears("called" if called else "welcome")
+    ada.gateway.presses("1" if called else PIN)
+    await ada.ends()
+    assert ada.heard("full") and not ada.heard("consent_interview")
+    assert not ada.wrote and not ada.line.joined
 
 
 async def test_a_voicemail_hears_nothing_of_an_interview(plan: Plan) -> None:
