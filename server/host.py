@@ -12,12 +12,12 @@ import logging
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from agent.events import Event, RequestMade
+from agent.events import EndReason, Event, InterviewEnded, RequestMade
 from agent.journal import Fenced
 from asr.errors import HearingError
 from asr.recognition import Admitting
@@ -383,11 +383,26 @@ class CallHost:
             if self._calls.get(interview_id) is call:
                 del self._calls[interview_id]
         if call.interview.ended is not None:
-            self._held.pop(interview_id, None)
-            self._give_up_places()
-            call.publish_state("ended")
-            self._loop.call_later(self._settings.hold_s, self._bus.forget, interview_id)
-            self._on_ended(interview_id)
+            self._told_ended(call)
+        elif reason == "dropped" and (ending := call.interview.ending) is not None:
+            self._keep(self._end_unheard(call, ending))
+
+    def _told_ended(self, call: Call) -> None:
+        interview_id = call.leg.interview_id
+        self._held.pop(interview_id, None)
+        self._give_up_places()
+        call.publish_state("ended")
+        self._loop.call_later(self._settings.hold_s, self._bus.forget, interview_id)
+        self._on_ended(interview_id)
+
+    async def _end_unheard(self, call: Call, ending: EndReason) -> None:
+        """Whoever drops out of the last words may come back for them; the report does not wait for
+        that as long as for an answer."""
+        await asyncio.sleep(self._settings.hold_s)
+        ended = InterviewEnded(at=call.now(), reason=ending)
+        with suppress(StaleLease, UnknownInterview):  # they came back, or it was erased
+            await self._store.append(call.leg.interview_id, call.leg.epoch, [ended])
+            self._told_ended(call)
 
     def _hold(self, interview_id: str) -> None:
         self._held[interview_id] = self._loop.time() + self._settings.hold_s

@@ -30,6 +30,7 @@ from agent.events import (
     CallJoined,
     CallLeft,
     Incident,
+    InterviewEnded,
     LineSpoken,
     MoveHeard,
     QuestionAsked,
@@ -108,6 +109,35 @@ def text_of(segments: list[SegmentHeard]) -> str:
 
 
 # --- a call ---------------------------------------------------------------------------------------
+
+
+async def out_of_the_last_words(ada: Caller, at: Exchange) -> None:
+    """Joined, asked for a person, and dropped while that is being replied to."""
+    await ada.join()
+    await ada.event(LineSpoken, kind="greeting")
+    await at.host.request(ada.interview_id, "person")
+    await ada.event(MoveHeard)
+    before = heard(ada.client)
+    await until(lambda: heard(ada.client) > before + 0.3)
+    await ada.drop()
+    await ada.event(CallLeft, reason="dropped")
+    assert not await ada.all(InterviewEnded)
+
+
+async def test_who_drops_out_of_the_last_words_has_a_report_soon(
+    tmp_path: Path, rendered: Path, model_url: str, engine: Engine
+) -> None:
+    async with (
+        exchange(tmp_path, rendered, model_url, engine, hold_s=3.0) as at,
+        await caller(at) as ada,
+        await caller(at) as bob,
+    ):
+        await asyncio.gather(*(out_of_the_last_words(one, at) for one in (ada, bob)))
+        await bob.join()  # and hears the rest
+        assert await ada.ended() == await bob.ended() == "declined_ai"
+        await asyncio.sleep(3.5)
+        assert sorted(at.ended) == sorted([ada.interview_id, bob.interview_id])
+        assert [len(await one.all(InterviewEnded)) for one in (ada, bob)] == [1, 1]
 
 
 async def test_calls_at_the_same_time_hear_only_their_own_words(at: Exchange) -> None:
