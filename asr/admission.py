@@ -58,6 +58,11 @@ class Admission:
         """Sessions that are in."""
         return len(self._since)
 
+    @property
+    def measured(self) -> bool:
+        """Whether it is known what a second of speech costs."""
+        return self._measured_s >= self._limits.measure_s
+
     def enter(self, session: Hashable, at: float, *, cost: float, regardless: bool = False) -> None:
         """`cost`: seconds of work for a second of speech. Raises `AtCapacity`, changing nothing but
         what the next one has to wait for. `regardless`: it was in before."""
@@ -92,7 +97,7 @@ class Admission:
 
     def _reason_against(self, at: float, cost: float) -> str | None:
         limits, n = self._limits, len(self._since)
-        if self._measured_s < limits.measure_s:
+        if not self.measured:
             if n < limits.unmeasured * limits.workers:
                 return None
             return f"{n} sessions are here, and it is not measured yet what they cost."

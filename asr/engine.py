@@ -181,6 +181,12 @@ class Engine:
         with self._changed:
             return self._admission.promised(self._clock(), cost=self._backlog.cost)
 
+    @property
+    def measured(self) -> bool:
+        """Whether enough was recognised to know how many sessions can be heard."""
+        with self._changed:
+            return self._admission.measured
+
     async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
         """Raises `AtCapacity`; see `asr.recognition.Admitting`."""
         with self._changed:

@@ -61,10 +61,14 @@ class Router:
 
     async def enter(self, session: Hashable, *, regardless: bool = False) -> None:
         """Into each of them, or none: which languages it will speak is not known yet, and on one
-        machine they share what there is. Raises `AtCapacity`."""
+        machine they share what there is. One whose language nobody has spoken yet, and which so
+        would let in but a few, does not decide where another has been measured. Raises
+        `AtCapacity`."""
+        known = any(engine.measured for engine in self._engines)
         try:
             for engine in self._engines:
-                await engine.enter(session, regardless=regardless)
+                unasked = known and not engine.measured
+                await engine.enter(session, regardless=regardless or unasked)
         except AtCapacity:
             self.leave(session)
             raise

@@ -71,6 +71,14 @@ async def test_a_session_enters_every_engine_or_none() -> None:
         assert (wide.sessions, narrow.sessions) == (3, 3)
 
 
+async def test_a_model_that_nobody_speaks_to_keeps_nobody_out() -> None:
+    with Router(Engine(Named("small")), {"zh": Engine(Named("sense"))}) as router:
+        await router.recognise(np.zeros(11 * 16_000, np.float32), language="en")
+        for n in range(5):
+            await router.enter(n)
+        assert router.sessions == 5
+
+
 async def test_closing_closes_every_engine() -> None:
     engines = [Engine(Named("a")), Engine(Named("b"))]
     router = Router(engines[0], {"zh": engines[1]})
