@@ -33,6 +33,10 @@ class Overloaded(RecognitionFailed):
     """More audio is waiting than this machine recognises in time."""
 
 
+class NoAnswer(RecognitionFailed):
+    """It was waited for as long as is of use: asking again would only take as long again."""
+
+
 class AtCapacity(HearingError):
     """One more session would be heard badly, and so would the others: later, or elsewhere."""
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from asr.decoder import base_language
 from asr.emission import Emitter
-from asr.errors import HearingError, Overloaded
+from asr.errors import HearingError, NoAnswer, Overloaded
 from asr.heard import HeardSegment, judge
 from asr.in_order import InOrder
 from asr.overhearing import Overhearing, patience
@@ -70,8 +70,6 @@ class Listening:
         self.interims = Overhearing(
             options.interim_every_s, lambda audio: ear.ask(audio, interim=True), self._overheard
         )
-        self.core_end = 0
-        """Sample after the last segment's core."""
         self._pieces = 0
         self.started_at = 0.0
         """`time.time()` at the stream's first sample."""
@@ -100,7 +98,6 @@ class Listening:
         self.interims.cut()
 
     def _recognise(self, segment: Segment) -> None:
-        self.core_end = segment.core_end
         self.interims.cut()
         piece, self._pieces = self._pieces, self._pieces + 1
         self.emitter.cut(piece)
@@ -136,6 +133,8 @@ async def outcome(
         tried += 1
         try:
             return await ask()
+        except NoAnswer as e:
+            reason, tries = str(e), 1
         except Overloaded as e:
             reason, tries = str(e), OVERLOAD_TRIES
         except HearingError as e:

@@ -95,6 +95,11 @@ class Segmenter:
         return self._now * WINDOW
 
     @property
+    def kept_from(self) -> int:
+        """The sample from which on anything may still become part of a segment; never falls."""
+        return (self._now - len(self._kept)) * WINDOW
+
+    @property
     def open(self) -> bool:
         """Speech, or what may yet turn out to be speech, is waiting for its cut."""
         return self._speech is not None
@@ -229,8 +234,9 @@ class Segmenter:
                 for i in range(begin, self._now)
             ]
         )
-        smooth = np.convolve(energy, np.ones(3) / 3, mode="same") if len(energy) > 3 else energy
-        return begin + int(smooth.argmin())
+        if len(energy) < 3:
+            return begin + int(energy.argmin())
+        return begin + 1 + int(np.convolve(energy, np.ones(3), mode="valid").argmin())
 
     def _forget(self) -> None:
         """Keep what may still be sent: open speech with its lead, or the lead of speech to come."""

@@ -23,6 +23,7 @@ import numpy as np
 from asr.errors import (
     AtCapacity,
     HearingError,
+    NoAnswer,
     Overloaded,
     RecognitionFailed,
     ServiceUnavailable,
@@ -289,7 +290,7 @@ class RemoteRecogniser:
     def _give_up(self, job: _Job) -> None:
         self._settle(
             job,
-            RecognitionFailed(
+            NoAnswer(
                 f"The recogniser at {self.url} gave no answer in {self._give_up_after_s:.0f} s"
                 + ("." if self.reachable else f": {self._line.why_not}.")
             ),

@@ -67,14 +67,8 @@ class Stream:
     @property
     def settled(self) -> int:
         """What is open, in recognition, or may be the lead of speech to come, is not."""
-        lead = round(OPTIONS.pre_s * SAMPLE_RATE)
-        listening = self._listening
-        if (waiting := listening.results.first) is not None:
-            start = waiting[1].core_start
-        elif listening.segmenter.open:
-            start = listening.core_end
-        else:
-            start = max(listening.core_end, listening.segmenter.position - lead)
+        waiting = self._listening.results.first
+        start = waiting[1].start if waiting else self._listening.segmenter.kept_from
         return (self._first or 0) + start
 
     def obey(self, message: Message) -> None:

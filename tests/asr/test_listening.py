@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import listening
-from asr.errors import Overloaded, RecognitionFailed
+from asr.errors import NoAnswer, Overloaded, RecognitionFailed
 from asr.framing import Windows
 from asr.in_order import InOrder
 from asr.listening import OVERLOAD_TRIES, outcome
@@ -53,7 +53,12 @@ async def test_an_overload_is_outwaited_with_growing_pauses(
 
 @pytest.mark.parametrize(
     ("failure", "tries"),
-    [(Overloaded("64 wait"), OVERLOAD_TRIES), (RecognitionFailed("no"), 2), (OSError("bug"), 2)],
+    [
+        (Overloaded("64 wait"), OVERLOAD_TRIES),
+        (RecognitionFailed("no"), 2),
+        (NoAnswer("30 s were waited already"), 1),
+        (OSError("bug"), 2),
+    ],
 )
 async def test_what_fails_again_and_again_is_told_with_its_reason(
     failure: Exception, tries: int

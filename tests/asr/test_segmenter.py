@@ -127,6 +127,18 @@ def test_ten_seconds_without_a_dip_are_cut_at_the_quietest_place() -> None:
     assert segmenter.speaking
 
 
+def test_a_shallow_dip_is_found_too() -> None:
+    """Not the edge of what is looked at, which has no neighbours to be loud."""
+    segmenter, quiet = Segmenter(), seconds(8.5)
+    for i in range(seconds(10.5)):
+        level = 8_000 if abs(i - quiet) < 2 else 9_000
+        cut = segmenter.push(np.full(WINDOW, level, np.int16), 0.99)
+        if cut is not None:
+            break
+    assert cut is not None
+    assert cut.core_end == quiet * WINDOW
+
+
 def test_a_click_is_no_segment_but_a_short_yes_is() -> None:
     assert play(voices([(False, 20), (True, 1), (False, 20)])) == []
     (yes,) = play(voices([(False, 20), (True, 3), (False, 20)]))

@@ -113,6 +113,21 @@ async def test_silence_has_no_segments_and_is_settled_as_it_comes() -> None:
     assert one.settled > 119 * SAMPLE_RATE
 
 
+async def test_whoever_was_silent_for_minutes_is_heard_and_nothing_is_settled_twice() -> None:
+    said: list[FromService] = []
+    one = Stream(Parts(ScriptedEngine(), Metrics(lambda: 0)), greeting(), said.append)  # type: ignore[arg-type]
+    pcm = answer(60.0, SAID[0], 60.0, SAID[1], 1.0)
+    settled = [0]
+    for start in range(0, len(pcm), 1_600):
+        one.hear(Sound(0, start, pcm[start : start + 1_600]))
+        settled.append(one.settled)
+        await asyncio.sleep(0)  # finals come in between
+    assert settled == sorted(settled)
+    await one.finish()
+    first, *_, last = finals(said)
+    assert first.voice_start > 59 * SAMPLE_RATE and last.voice_end > 120 * SAMPLE_RATE
+
+
 @pytest.mark.parametrize(
     "sound",
     [noises.silence, noises.white, noises.pink, noises.hum(60), noises.tones, noises.chords,
