@@ -154,9 +154,8 @@ class Whisper:
             more = [
                 t for t in tokenizer.encode(f"{',' if terms else ''} {text}") if t < tokenizer.eot
             ]
-            if len(terms) + len(more) > MAX_PROMPT_TOKENS:
-                break
-            terms += more
+            if len(terms) + len(more) <= MAX_PROMPT_TOKENS:
+                terms += more
         if not terms:
             return tuple(start)
         # Spaces before the first term say nothing, where more terms could be said after them.

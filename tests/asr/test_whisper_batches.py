@@ -117,6 +117,7 @@ def test_prompts_of_different_plans_share_a_bucket(whisper: Whisper) -> None:
     buckets = [whisper.bucket(piece("Yes.", hotwords=plan)) for plan in plans]
     assert len(set(buckets[:3])) == 1
     assert buckets[0][1] - buckets[3][1] == 1 + PROMPT_STEP  # the terms, and what opens them
+    assert whisper.bucket(piece("Yes.", hotwords=("x" * 150, "Python"))) == buckets[0]
     four = SENTENCES[:4]
     heard = whisper.decode_many(
         [piece(said, hotwords=plan) for said, plan in zip(four, plans, strict=True)]
