@@ -46,13 +46,14 @@ class Metrics:
         )
         self.segments = Counter(
             "viva_asr_segments",
-            "Segments by what became of them; interims are counted apart.",
+            "Segments by what became of them, each time that they were asked for: one that was"
+            " refused is asked for again. Interims are counted apart.",
             ["outcome"],
             registry=own,
         )
         self.seconds = Histogram(
             "viva_asr_recognition_seconds",
-            "From a segment's last sample to its text, waiting included.",
+            "From asking for a segment to its text, the wait for its turn included.",
             buckets=_SECONDS,
             registry=own,
         )

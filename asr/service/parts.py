@@ -1,5 +1,6 @@
 """What the two kinds of connection have in common: the recogniser, the counts, a way to answer."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,9 @@ class Parts:
             return found
         except Overloaded:
             outcome = "overloaded"
+            raise
+        except asyncio.CancelledError:  # its segment was cut, or its client has gone
+            outcome = "cancelled"
             raise
         finally:
             self.metrics.segments.labels(f"interim_{outcome}" if interim else outcome).inc()

@@ -5,7 +5,7 @@ What one segment suffers is said of that one; the others go on.
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,8 +45,15 @@ class _Asked:
     wanted: bool = True
     """False: refused or cancelled; what still comes of it is thrown away."""
     came: int = 0
-    parts: list[Pcm] = field(default_factory=list)
+    sound: Pcm | None = None
+    """Room for all of it, from the first frame on: whatever the size of the frames, two bytes a
+    sample."""
     task: "asyncio.Task[None] | None" = None
+
+    def take(self, frame: Sound) -> None:
+        if self.sound is None:
+            self.sound = np.empty(self.message.samples, np.int16)
+        self.sound[frame.position : frame.end] = frame.pcm
 
 
 class Segments:
@@ -82,7 +89,7 @@ class Segments:
             raise Refused("bad_frame", f"Sound that was not due came for segment {sound.segment}.")
         asked.came = sound.end
         if asked.wanted:
-            asked.parts.append(sound.pcm)
+            asked.take(sound)
         if asked.came == asked.message.samples:
             self._complete(asked)
 
@@ -101,9 +108,12 @@ class Segments:
     def _enter(self, message: Enter) -> None:
         if len(self._entering) >= MAX_SESSIONS:
             raise Refused("bad_message", f"No client has {MAX_SESSIONS} sessions.")
-        if message.session not in self._entering:
+        entering = self._entering.get(message.session)
+        if entering is None:
             task = asyncio.create_task(self._admit(message))
             self._entering[message.session] = task
+        elif entering.done():
+            self._tell(Entered(session=message.session))
 
     async def _admit(self, message: Enter) -> None:
         session = message.session
@@ -149,11 +159,10 @@ class Segments:
         return None
 
     def _complete(self, asked: _Asked) -> None:
-        if not asked.wanted:
+        audio, asked.sound = asked.sound, None
+        if not asked.wanted or audio is None:
             del self._asked[asked.message.segment]
             return
-        audio = np.concatenate(asked.parts)
-        asked.parts.clear()
         asked.task = asyncio.create_task(self._recognise(asked.message, audio))
         asked.task.add_done_callback(lambda _: self._forget(asked))
         self._parts.metrics.audio.labels("segments").inc(len(audio) / SAMPLE_RATE)
@@ -187,7 +196,7 @@ class Segments:
             asked.task.cancel()
         elif asked.wanted:
             asked.wanted = False
-            asked.parts.clear()
+            asked.sound = None
             self._held -= asked.message.samples
 
     def _forget(self, asked: _Asked) -> None:

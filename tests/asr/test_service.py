@@ -418,6 +418,30 @@ async def test_a_cancelled_segment_is_answered_by_nothing(at: At, engine: Script
             assert isinstance(protocol.from_service(str(await socket.recv())), Pong)
             engine.go.set()
     assert engine.asked == [Priority.FINAL]
+    metrics = (await asyncio.to_thread(get, f"{at[1]}/metrics"))[2]
+    assert 'viva_asr_segments_total{outcome="cancelled"} 1.0' in metrics
+    assert "failed" not in metrics
+
+
+async def test_a_segment_takes_two_bytes_a_sample_however_small_its_frames(
+    at: At, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    complete = segments.Segments._complete
+
+    def look(self: segments.Segments, asked: segments._Asked) -> None:
+        held.append(asked.sound.nbytes if asked.sound is not None else -1)
+        complete(self, asked)
+
+    monkeypatch.setattr(segments.Segments, "_complete", look)
+    word = tone(1000, 0.512)
+    async with admitted(at[1], kind="segments") as socket:
+        await socket.send(recognise(1, len(word)))
+        for position in range(0, len(word), 7):
+            await socket.send(frame(word[position : position + 7], segment=1, at=position))
+        got = await _until(socket, lambda one: isinstance(one, Recognised))
+    assert held == [2 * len(word)]
+    assert isinstance(got, Recognised) and got.text == "w1000"
 
 
 @pytest.mark.parametrize(
@@ -476,7 +500,7 @@ async def test_a_workers_sessions_enter_and_leave_one_by_one_and_all_with_it(
 
     async with admitted(at[1], kind="segments") as socket:
         assert await enter("a") == Entered(session="a")
-        assert await enter("b") == Entered(session="b")
+        assert await enter("b") == await enter("b") == Entered(session="b")
         away = await enter("c")
         assert isinstance(away, TurnedAway)
         assert (away.session, away.text) == ("c", "2 sessions are here.")
