@@ -32,7 +32,10 @@ LOAD_TIMEOUT_S = 60.0
 STALL_TIMEOUT_S = 20.0
 """No clause takes so long on a machine that could hold a conversation: the process hangs."""
 MAX_WAITING = 32
-INSTALL = "The library of local neural voices is not installed: pip install 'sherpa-onnx~=2.0.1'."
+INSTALL = (
+    "The library of local neural voices is not installed. In Viva's checkout: pip install -e"
+    " '.[sherpa]'"
+)
 
 
 @dataclass(frozen=True)

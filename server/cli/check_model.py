@@ -25,7 +25,10 @@ def check(
         str | None, typer.Argument(help="A model that is here, or its folder [as set].")
     ] = None,
     language: Annotated[
-        str, typer.Option(help="What is spoken, by comma [en and zh, as the model knows them].")
+        str,
+        typer.Option(
+            help="What is spoken, by comma [en and zh, as the model knows them; en of recordings]."
+        ),
     ] = "",
     audio: Annotated[
         Path | None, typer.Option(help="A recording to listen to, in place of rendered speech.")
