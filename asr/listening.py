@@ -12,7 +12,7 @@ it refuses, and is asked again after growing pauses; it is interims that give wa
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from asr.decoder import base_language
@@ -36,11 +36,13 @@ would wait for more than eight."""
 @dataclass(frozen=True)
 class ListeningOptions:
     language: str
-    segmenter: SegmenterOptions
-    final_after_s: float
-    interim_every_s: float | None
-    retry_after_s: float
-    low_confidence_logprob: float
+    segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
+    final_after_s: float = 0.4
+    """Silence before what was said is given out as final."""
+    interim_every_s: float | None = 1.0
+    """None: no interims."""
+    retry_after_s: float = 0.5
+    low_confidence_logprob: float = -0.7
 
 
 class Ear(Protocol):

@@ -22,6 +22,7 @@ from livekit.agents.utils import AudioBuffer
 from asr.decoder import base_language
 from asr.ears import on_device_vad
 from asr.heard import HeardSegment, Pending
+from asr.listening import ListeningOptions
 from asr.recognition import Recogniser, model_of
 from asr.segmenter import SegmenterOptions
 from asr.stream import WhisperStream
@@ -44,11 +45,11 @@ class WhisperSTT(stt.STT):
         hotwords: Sequence[str] = (),
         vad: vad.VAD | None = None,
         segmenter: SegmenterOptions | None = None,
-        final_after_s: float = 0.4,
-        interim_every_s: float | None = 1.0,
+        final_after_s: float = ListeningOptions.final_after_s,
+        interim_every_s: float | None = ListeningOptions.interim_every_s,
         stalled_after_s: float = 1.0,
-        retry_after_s: float = 0.5,
-        low_confidence_logprob: float = -0.7,
+        retry_after_s: float = ListeningOptions.retry_after_s,
+        low_confidence_logprob: float = ListeningOptions.low_confidence_logprob,
         is_backchannel: IsBackchannel | None = None,
     ) -> None:
         """`hotwords` are the plan's terms, dearest first. `interim_every_s=None`: no interims.

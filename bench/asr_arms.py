@@ -28,6 +28,7 @@ import numpy as np
 from asr.backlog import Backlog, Job, Limits
 from asr.emission import Emitter
 from asr.errors import Overloaded
+from asr.listening import ListeningOptions
 from asr.overhearing import Cadence, patience
 from asr.recognition import Outcome, Piece, Priority, Recognition, always
 from asr.segmenter import SAMPLE_RATE, WINDOW, Segmenter
@@ -48,8 +49,6 @@ from bench.asr_stage import (
 )
 
 ARMS = ("ours", "local-agreement", "whisper-live", "stream-adapter")
-FINAL_AFTER_S = 0.4
-"""As `asr.stt.WhisperSTT`."""
 FRAME = 4096
 """Samples that a WhisperLive client sends at a time."""
 
@@ -82,7 +81,7 @@ class _Ours:
         self._cadence = Cadence(every_s)
         self._cuts_s = cuts_s
         self._segmenter = Segmenter()
-        self._emitter = Emitter(language="en", final_after_s=FINAL_AFTER_S)
+        self._emitter = Emitter(language="en", final_after_s=ListeningOptions.final_after_s)
         self._backlog = Backlog(Limits(workers=1))
         self._working: list[tuple[Job, Outcome]] = []
         self._free_at = self._begun_cpu_s = 0.0

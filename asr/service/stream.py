@@ -16,7 +16,7 @@ from asr.framing import Windows
 from asr.heard import HeardSegment
 from asr.listening import Listening, ListeningOptions
 from asr.recognition import Recognition, Source
-from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segment, SegmenterOptions
+from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segment
 from asr.service.parts import Parts, Tell
 from asr.service.protocol import (
     Ended,
@@ -36,11 +36,6 @@ from asr.silero import Silero
 MAX_BEHIND_S = 45.0
 """A speaker's stream is at most 34 s behind: one open segment, the pauses of its retries, and the
 engine's longest wait."""
-FINAL_AFTER_S = 0.4
-INTERIM_EVERY_S = 1.0
-RETRY_AFTER_S = 0.5
-LOW_CONFIDENCE_LOGPROB = -0.7
-OPTIONS = SegmenterOptions()
 NOTHING = np.zeros(0, np.int16)
 
 
@@ -51,15 +46,7 @@ class Stream:
         self._tell = tell
         self.source = Source(id(self))
         self._vad = Silero()
-        options = ListeningOptions(
-            language=hello.language,
-            segmenter=OPTIONS,
-            final_after_s=FINAL_AFTER_S,
-            interim_every_s=INTERIM_EVERY_S,
-            retry_after_s=RETRY_AFTER_S,
-            low_confidence_logprob=LOW_CONFIDENCE_LOGPROB,
-        )
-        self._listening = Listening(options, self)
+        self._listening = Listening(ListeningOptions(hello.language), self)
         self._windows = Windows()
         self._first: int | None = None  # position of the first sample
         self._next = 0  # position of the sample that is due

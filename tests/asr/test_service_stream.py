@@ -1,6 +1,7 @@
 """A stream through the service's own segmenter, VAD and the rehearsal's model: text and samples."""
 
 import asyncio
+import functools
 import re
 
 import numpy as np
@@ -203,7 +204,8 @@ async def test_a_speaker_is_heard_while_speaking_and_at_the_pause(
 async def test_an_overload_is_outwaited_and_said_if_it_does_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "RETRY_AFTER_S", 0.0)
+    hurried = functools.partial(stream.ListeningOptions, retry_after_s=0.0)
+    monkeypatch.setattr(stream, "ListeningOptions", hurried)
     recogniser = ScriptedEngine()
     answers: list[object] = [Overloaded("64 pieces wait")] * 5
     recogniser.script = lambda audio, _: answers.pop() if answers else by_level(audio)  # type: ignore[return-value]
