@@ -116,7 +116,11 @@ class StateFile:
     async def _write(self) -> None:
         while (state := self._newest) is not None:
             self._newest = None
-            await asyncio.to_thread(_replace, self._path, as_json(state))
+            text = as_json(state)
+            try:
+                await asyncio.to_thread(_replace, self._path, text)
+            except RuntimeError:  # a loop that ends gives no thread any more, and has nothing to do
+                _replace(self._path, text)
 
 
 def as_json(state: GatewayState) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from server.phone.bridge import AccountState, GatewayState
 from server.phone.janus import examine, wiring
+from server.rehearsal.phone.ground import until
 from server.settings import Settings, load
 
 SINCE = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -84,3 +86,12 @@ async def test_what_an_earlier_server_left_is_not_taken_for_now(
 ) -> None:
     keep(settings, text)
     assert "does not run" in (await told(settings))["phone"][1]
+
+
+async def test_the_last_state_is_kept_though_the_loop_ends(tmp_path: Path) -> None:
+    """A gateway that cannot be started stops the server, whose loop then gives no thread more."""
+    kept = wiring.StateFile(tmp_path / "state.json")
+    await asyncio.get_running_loop().shutdown_default_executor()
+    kept(GatewayState("failed", "It is no Janus."))
+    await until((tmp_path / "state.json").exists)
+    assert json.loads((tmp_path / "state.json").read_text())["reason"] == "It is no Janus."

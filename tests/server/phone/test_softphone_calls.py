@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from voices import arrived, voice
+from voices import arrived, came_round, voice
 
 from server.phone.softphone import answering
 from server.phone.softphone.call import PhoneCall
@@ -103,7 +103,7 @@ async def test_a_hold_is_silence_or_music_and_speech_goes_on_behind_it() -> None
         music = voice(7, 0.5)
         await anna.hold(music)
         assert ben.held
-        await arrives(music, ben)
+        await until(lambda: came_round(music, ben))
         assert arrived(SENTENCE, ben) == 0.0
         await anna.resume()
         assert not ben.held

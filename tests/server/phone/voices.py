@@ -29,6 +29,19 @@ def arrived(said: Pcm, at: PhoneCall) -> float:
     """The share of its pieces of 20 ms that a telephone heard, in their order; 0 where the order is
     another. Pauses between them, of a busy machine or a digit, are none of its business.
     """
+    found, count = _pieces(said, at)
+    in_order = all(a < b for a, b in itertools.pairwise(found))
+    return len(found) / count if in_order else 0.0
+
+
+def came_round(said: Pcm, at: PhoneCall) -> bool:
+    """Whether all of what is played over and over was heard, whatever was heard twice."""
+    found, count = _pieces(said, at)
+    return set(found) == set(range(count))
+
+
+def _pieces(said: Pcm, at: PhoneCall) -> tuple[list[int], int]:
+    """Which of its pieces were heard, in the order of their timestamps, and how many there are."""
     whole = np.concatenate((said, np.zeros(-len(said) % FRAME, np.int16)))
     pieces = np.split(whole, len(whole) // FRAME)
     places = {
@@ -42,5 +55,4 @@ def arrived(said: Pcm, at: PhoneCall) -> float:
         for one in packets
         if (place := places.get((one.payload_type, one.payload))) is not None
     ]
-    in_order = all(a < b for a, b in itertools.pairwise(found))
-    return len(found) / len(pieces) if in_order else 0.0
+    return found, len(pieces)
