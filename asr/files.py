@@ -73,11 +73,10 @@ class Transcriber:
             heard = await self._hear(reading, progress or _silent)
             return self._written(path, reading, split, speakers, heard)
 
-    async def _hear(
-        self, reading: Reading, progress: Progress
-    ) -> list[tuple[int, Segment, Recognition | str]]:
+    async def _hear(self, reading: Reading, progress: Progress) -> list[tuple[int, HeardSegment]]:
+        """In order of time, with their channels."""
         waiting: dict[int, int] = {}  # the onsets of pieces without a result
-        found: list[tuple[int, Segment, Recognition | str]] = []
+        found: list[tuple[int, HeardSegment]] = []
         done = 0
 
         def tell() -> None:
@@ -86,7 +85,8 @@ class Transcriber:
             progress(done / SAMPLE_RATE, reading.recording.seconds)
 
         async def one(number: int, channel: int, segment: Segment) -> None:
-            found.append((channel, segment, await self._result(segment, reading)))
+            result = await self._result(segment, reading)
+            found.append((channel, self._judged(segment, result)))  # its sound is held no longer
             del waiting[number]
             tell()
 
@@ -103,7 +103,7 @@ class Transcriber:
                         task.add_done_callback(lambda _: self._slots.release())
         except ExceptionGroup as e:
             raise e.exceptions[0] from e  # the reading's: a piece keeps its own to itself
-        return sorted(found, key=lambda f: (f[1].onset, f[0]))
+        return sorted(found, key=lambda f: (f[1].start_s, f[0]))
 
     async def _result(self, segment: Segment, reading: Reading) -> Recognition | str:
         """The recognition, or why there is none. The same audio is tried twice."""
@@ -139,10 +139,10 @@ class Transcriber:
         reading: Reading,
         split: bool,
         speakers: tuple[str | None, ...],
-        found: list[tuple[int, Segment, Recognition | str]],
+        found: list[tuple[int, HeardSegment]],
     ) -> Transcription:
         total_s = reading.position / SAMPLE_RATE
-        heard = [(speakers[channel], self._judged(s, result)) for channel, s, result in found]
+        heard = [(speakers[channel], one) for channel, one in found]
         dropped = tuple(_dropped(who, one, total_s) for who, one in heard if not one.text)
         failed = sum(one.reason == "failed" for one in dropped)
         problems = [*reading.recording.problems]
