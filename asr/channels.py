@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from asr.errors import UnreadableRecording
-from asr.recording import Block, Recording
+from asr.recording import Block, Recording, counted
 from asr.segmenter import SAMPLE_RATE, WINDOW
 
 Channels = Literal["split", "mix", "auto"]
@@ -23,23 +23,34 @@ ENOUGH_LOUD_S = 60.0
 def who_speaks(
     path: Path, channels: Channels, speakers: tuple[str, ...]
 ) -> tuple[bool, tuple[str | None, ...]]:
-    """Whether each channel is heard for itself, and who speaks on it."""
+    """Whether each channel is heard for itself, and who speaks on it.
+
+    Several names say that each channel is a speaker's, whatever it sounds like. Raises
+    `UnreadableRecording` if there are not as many names as channels that are heard.
+    """
     with Recording(path) as recording:
         number, vivas = recording.channels, recording.made_by_viva
-        split = channels == "split" or (
-            channels == "auto" and number == 2 and (vivas or one_speaker_each(recording.blocks()))
-        )
-    if not split:
-        return False, (speakers[0] if len(speakers) == 1 else None,)
-    if speakers and len(speakers) != number:
-        raise UnreadableRecording(
-            f"it has {number} channels, and {len(speakers)} speakers are named"
-        )
+        split = _split(recording, channels, len(speakers))
+    if speakers and len(speakers) != (number if split else 1):
+        has = f"it has {counted(number, 'channel')}" if split else "its channels are heard as one"
+        raise UnreadableRecording(f"{has}, for {counted(len(speakers), 'named speaker')}")
     if speakers:
-        return True, speakers
+        return split, speakers
+    if not split:
+        return False, (None,)
     if vivas:
         return True, VIVAS_SPEAKERS
     return True, tuple(f"channel {i + 1}" for i in range(number))
+
+
+def _split(recording: Recording, channels: Channels, named: int) -> bool:
+    if channels != "auto":
+        return channels == "split"
+    if named > 1:
+        return True
+    return recording.channels == 2 and (
+        recording.made_by_viva or one_speaker_each(recording.blocks())
+    )
 
 
 def one_speaker_each(blocks: Iterator[Block]) -> bool:

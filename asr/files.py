@@ -42,7 +42,7 @@ class FileOptions:
     hotwords: tuple[str, ...] = ()
     channels: Channels = "auto"
     speakers: tuple[str, ...] = ()
-    """One for each channel, where they are split."""
+    """One for each channel that is heard; several split them where `channels` is auto."""
     in_flight: int = 16
     """Pieces of speech at the recogniser, of all files together."""
     segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)

@@ -36,7 +36,10 @@ def transcribe(
         typer.Option(help="split: one speaker a channel; mix: all channels as one; or auto."),
     ] = "auto",
     speakers: Annotated[
-        str, typer.Option(help="The channels' speakers, by comma, such as Ada,Interviewer.")
+        str,
+        typer.Option(
+            help="The channels' speakers, by comma, such as Ada,Interviewer: a channel each."
+        ),
     ] = "",
     language: Annotated[
         str, typer.Option(help="What is spoken: en, zh, or another that the model knows.")
@@ -55,8 +58,8 @@ def transcribe(
     data_dir: DataDir = None,
 ) -> None:
     """Turn recordings into text. It never downloads, and nothing leaves this machine."""
-    wanted = _by_comma(formats)
-    _check(wanted, channels, out, len(files))
+    wanted, named = _by_comma(formats), _by_comma(speakers)
+    _check(wanted, channels, named, out, len(files))
 
     from server import logs, settings
 
@@ -76,7 +79,7 @@ def transcribe(
         language=language,
         hotwords=_by_comma(hotwords),
         channels=channels,  # type: ignore[arg-type] # checked above
-        speakers=_by_comma(speakers),
+        speakers=named,
     )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -95,12 +98,22 @@ def _by_comma(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
 
 
-def _check(formats: tuple[str, ...], channels: str, out: Path | None, files: int) -> None:
+def _check(
+    formats: tuple[str, ...],
+    channels: str,
+    speakers: tuple[str, ...],
+    out: Path | None,
+    files: int,
+) -> None:
     unknown = [one for one in formats if one not in ("txt", "json", "vtt")]
     if unknown or not formats:
         raise typer.BadParameter("txt, json or vtt", param_hint="--format")
     if channels not in ("split", "mix", "auto"):
         raise typer.BadParameter("split, mix or auto", param_hint="--channels")
+    if channels == "mix" and len(speakers) > 1:
+        raise typer.BadParameter(
+            "one name at most where all channels are heard as one", param_hint="--speakers"
+        )
     if out is None and len(formats) > 1:
         raise typer.BadParameter("several formats need a folder", param_hint="--out")
     if out is None and formats == ("vtt",) and files > 1:

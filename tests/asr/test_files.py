@@ -11,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from asr.channels import Channels
 from asr.cutting import Cutter
 from asr.engine import Engine
 from asr.errors import Overloaded, RecognitionFailed, UnreadableRecording
@@ -160,8 +161,59 @@ async def test_channels_can_be_split_or_mixed_by_hand(engine: Engine, tmp_path: 
     split = await Transcriber(engine, FileOptions(channels="split")).transcribe(three)
     assert [one.speaker for one in split.segments] == ["channel 1", "channel 2"]
     named = FileOptions(channels="split", speakers=("Ada", "Bob"))
-    with pytest.raises(UnreadableRecording, match="3 channels, and 2 speakers"):
+    with pytest.raises(UnreadableRecording, match="3 channels, for 2 named speakers"):
         await Transcriber(engine, named).transcribe(three)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        [SPEECH, SPEECH],
+        [SPEECH, np.asarray(SPEECH * 0.6 + noise(1)[0], np.int16)],  # a room
+        [silence(1), silence(1)],
+        [SPEECH, silence(1), SPEECH],
+    ],
+)
+async def test_a_name_for_each_channel_splits_what_auto_would_mix(
+    tmp_path: Path, channels: list[np.ndarray]
+) -> None:
+    path = save(tmp_path / "a.wav", *channels)
+    names = ("Ada", "Bob", "Eve")[: len(channels)]
+    scripted = Transcriber(Scripted(lambda _: "Yes."), FileOptions(speakers=names))
+    heard = await scripted.transcribe(path)
+    assert (heard.channels, heard.speakers) == ("split", names)
+    loud = {name for name, sound in zip(names, channels, strict=True) if sound.any()}
+    assert {one.speaker for one in heard.segments} == loud
+
+
+@pytest.mark.parametrize(
+    ("sound", "channels", "names", "said"),
+    [
+        ([SPEECH], "auto", 2, "it has 1 channel, for 2 named speakers"),
+        ([SPEECH], "split", 2, "it has 1 channel, for 2 named speakers"),
+        ([SPEECH, SPEECH], "auto", 3, "it has 2 channels, for 3 named speakers"),
+        ([SPEECH, silence(1)], "auto", 1, "it has 2 channels, for 1 named speaker"),
+        ([SPEECH, SPEECH], "mix", 2, "its channels are heard as one, for 2 named speakers"),
+    ],
+)
+async def test_more_or_fewer_names_than_channels_are_refused(
+    tmp_path: Path, sound: list[np.ndarray], channels: Channels, names: int, said: str
+) -> None:
+    options = FileOptions(channels=channels, speakers=("Ada", "Bob", "Eve")[:names])
+    transcriber = Transcriber(Scripted(lambda _: "Yes."), options)
+    with pytest.raises(UnreadableRecording) as refused:
+        await transcriber.transcribe(save(tmp_path / "a.wav", *sound))
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("channels", ["auto", "mix"])
+async def test_one_name_is_for_all_channels_that_are_heard_as_one(
+    tmp_path: Path, channels: Channels
+) -> None:
+    options = FileOptions(channels=channels, speakers=("Ada",))
+    path = save(tmp_path / "a.wav", SPEECH, SPEECH)
+    heard = await Transcriber(Scripted(lambda _: "Yes."), options).transcribe(path)
+    assert (heard.channels, heard.speakers) == ("mix", ("Ada",))
 
 
 async def test_clipped_speech_is_heard(engine: Engine, tmp_path: Path) -> None:

@@ -340,6 +340,17 @@ def test_a_recording_that_is_cut_short_is_transcribed_and_leaves_code_1(
     assert "cut short" in err
 
 
+def test_names_are_the_channels_or_the_recording_is_named_with_both_numbers(
+    run: Run, tmp_path: Path
+) -> None:
+    one = save(tmp_path / "one.wav", answer(0.5, SAID, 0.5))
+    two = save(tmp_path / "two.wav", *[answer(0.5, SAID, 0.5)] * 2)
+    code, out, err = run("transcribe", one, two, *HEARS, "--speakers", "Ada,Bob")
+    assert code == 1
+    assert "one.wav: it has 1 channel, for 2 named speakers" in err
+    assert out == f"{two}\nAda: {SAID}\nBob: {SAID}\n\n"
+
+
 def test_a_transcript_that_is_there_stays_unless_forced(run: Run, tmp_path: Path) -> None:
     path = save(tmp_path / "a.wav", answer(0.5, SAID, 0.5))
     given = ("transcribe", path, *HEARS, "--out", tmp_path, "--format")
@@ -377,6 +388,7 @@ def test_several_recordings_come_in_the_order_in_which_they_were_named(
         (("--format", ""), "txt, json or vtt"),
         (("--format", "txt,vtt"), "need a folder"),
         (("--channels", "left"), "split, mix or auto"),
+        (("--channels", "mix", "--speakers", "Ada,Bob"), "one name at most"),
         (("--asr-device", "tpu"), "VIVA_ASR_DEVICE is 'tpu'"),
     ],
 )
