@@ -1,0 +1,64 @@
+"""One recording of several goes wrong: it is named, and the rest are written."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from asr.files import Progress
+from asr.transcription import TextSegment, Transcription
+from server.transcribing import Request, Work
+
+
+class Transcriber:
+    """Hears "Yes." in every recording, but for one named bad."""
+
+    async def transcribe(self, path: Path, _progress: Progress | None = None) -> Transcription:
+        if path.stem == "bad":
+            raise RuntimeError("nobody thought of it")
+        yes = TextSegment(
+            start=0, end=1, speaker=None, text="Yes.", confidence=1, low_confidence=False, words=()
+        )
+        return Transcription(
+            file=str(path),
+            seconds=1,
+            language="en",
+            model="script",
+            compute_type=None,
+            channels="mix",
+            speakers=(None,),
+            complete=True,
+            problems=(),
+            dropped_segments=0,
+            dropped=(),
+            segments=(yes,),
+        )
+
+
+async def test_a_fault_that_nobody_thought_of_costs_one_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = tmp_path / "bad.wav", tmp_path / "good.wav"
+    work = Work(Request((bad, good), ("txt",), tmp_path), write=print)
+    with caplog.at_level(logging.ERROR):
+        await work.run(Transcriber())  # type: ignore[arg-type]
+    assert "bad.wav: something unexpected went wrong: RuntimeError: nobody thought of it." in (
+        capsys.readouterr().err
+    )
+    assert "Traceback" in caplog.text  # for who mends it
+    assert (work.outcome.done, work.outcome.failed) == ([good], [bad])
+    assert (tmp_path / "good.txt").read_text() == "Yes.\n"
+
+
+async def test_a_transcript_that_cannot_be_written_is_named_and_the_rest_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").mkdir()
+    a, b = tmp_path / "a.wav", tmp_path / "b.wav"
+    work = Work(Request((a, b), ("txt",), tmp_path, force=True), write=print)
+    await work.run(Transcriber())  # type: ignore[arg-type]
+    assert "a.wav: its transcript cannot be written: Is a directory." in capsys.readouterr().err
+    assert (work.outcome.done, work.outcome.failed) == ([b], [a])
+    assert (tmp_path / "b.txt").read_text() == "Yes.\n"
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
