@@ -6,7 +6,6 @@ and the same guards as in an interview; the VAD is faster-whisper's, since no Ag
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,14 +18,13 @@ import numpy as np
 from asr.channels import Channels, who_speaks
 from asr.cutting import Reading
 from asr.decoder import base_language
-from asr.errors import Overloaded, RecognitionFailed
+from asr.errors import Overloaded
 from asr.heard import HeardSegment, judge
+from asr.listening import outcome
 from asr.recognition import Recogniser, Recognition
 from asr.recording import Recording, counted, shown
 from asr.segmenter import SAMPLE_RATE, Segment, SegmenterOptions
 from asr.transcription import DroppedSegment, Reason, TextSegment, Transcription, Word
-
-logger = logging.getLogger(__name__)
 
 Progress = Callable[[float, float | None], None]
 """Called with the seconds that are done, and those in all as far as they are known."""
@@ -109,29 +107,22 @@ class Transcriber:
         """The recognition, or why there is none. The same audio is tried twice."""
         audio = np.asarray(segment.audio / np.float32(32_768), np.float32)
         patient_until = time.monotonic() + OVERLOAD_S
-        attempt = 1
-        while True:
-            try:
-                return await self._recogniser.recognise(
-                    audio,
-                    language=self._options.language,
-                    hotwords=self._options.hotwords,
-                    source=id(reading),
-                )
-            except Overloaded as e:
-                # A file can wait; nobody is kept waiting by it.
-                reason, again = str(e), time.monotonic() < patient_until
-            except RecognitionFailed as e:
-                reason, again = str(e), attempt == 1
-                attempt += 1
-            except Exception as e:
-                # Any engine may stand behind the protocol; a segment is lost, the file is not.
-                logger.exception("at %.1f s", segment.onset / SAMPLE_RATE)
-                reason, again = f"{type(e).__name__}: {e}", attempt == 1
-                attempt += 1
-            if not again:
-                return reason
-            await asyncio.sleep(self._options.retry_after_s)
+
+        async def ask() -> Recognition:
+            while True:
+                try:
+                    return await self._recogniser.recognise(
+                        audio,
+                        language=self._options.language,
+                        hotwords=self._options.hotwords,
+                        source=id(reading),
+                    )
+                except Overloaded:  # a file can wait; nobody is kept waiting by it
+                    if time.monotonic() >= patient_until:
+                        raise
+                await asyncio.sleep(self._options.retry_after_s)
+
+        return await outcome(ask, retry_after_s=self._options.retry_after_s)
 
     def _written(
         self,

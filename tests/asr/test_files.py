@@ -271,6 +271,16 @@ async def test_a_busy_recogniser_is_waited_for(tmp_path: Path) -> None:
     assert {one.text for one in heard.segments} == {"Fine."}
 
 
+async def test_a_recogniser_that_stays_busy_is_given_up_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.files.OVERLOAD_S", 0.0)
+    busy = Transcriber(Scripted(lambda _: Overloaded("busy")), FileOptions(retry_after_s=0.0))
+    heard = await busy.transcribe(save(tmp_path / "a.wav", SPEECH))
+    assert not heard.complete
+    assert {(one.reason, one.detail) for one in heard.dropped} == {("failed", "busy")}
+
+
 async def test_many_pieces_are_with_the_recogniser_at_once_but_never_more_than_agreed(
     tmp_path: Path,
 ) -> None:
