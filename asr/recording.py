@@ -20,6 +20,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from asr.endings import announces_length, is_cut
 from asr.errors import UnreadableRecording
 from asr.segmenter import SAMPLE_RATE
 
@@ -41,8 +42,6 @@ LONGEST_S = 24 * 3600.0
 
 _PLAYLISTS = {"concat", "concatf", "dash", "ffmetadata", "hls", "imf", "lavfi", "rtsp", "sap"}
 _PLAYLISTS |= {"sdp", "tty", "webm_dash_manifest"}
-_GUESSED_LENGTH = {"aac", "mp3"}
-"""Formats that announce no length: FFmpeg works one out of the bit rate."""
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive"),
     (b"PK\x05\x06", "an empty zip archive"),
@@ -207,10 +206,10 @@ class Recording:
                 f"{counted(self._damaged, 'piece')} of its sound could not be decoded"
             )
         announced = self.seconds
-        exact = self._container.format.name not in _GUESSED_LENGTH
+        exact = announces_length(self._container.format.name, self._head)
         if announced and exact and self._read / SAMPLE_RATE < announced - SHORT_S:
             self.problems.append(f"it is cut short: it ends at {self._at()} of {clock(announced)}")
-        elif _riff_is_cut(self._head, self._path):
+        elif is_cut(self._head, self._path):
             self.problems.append(f"it is cut short, at {self._at()}")
 
     def _at(self) -> str:
@@ -288,11 +287,3 @@ def _named(head: bytes) -> str:
 
 def _reason(e: Exception) -> str:
     return getattr(e, "strerror", None) or str(e)
-
-
-def _riff_is_cut(head: bytes, path: Path) -> bool:
-    """A wave file says how long it is, and FFmpeg believes the disk. 0 and all ones: unknown."""
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return False
-    told = int.from_bytes(head[4:8], "little")
-    return told not in (0, 0xFFFF_FFFF) and told + 8 > path.stat().st_size + 1

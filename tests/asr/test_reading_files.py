@@ -131,17 +131,15 @@ def test_a_name_is_only_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert shown(Path(name)).isprintable()
 
 
-@pytest.mark.parametrize(
-    ("ending", "said"), [(".wav", "cut short"), (".flac", "cut short"), (".mp3", None)]
-)
+@pytest.mark.parametrize("ending", [".wav", ".flac", ".mp3", ".ogg", ".webm"])
 def test_a_recording_that_was_cut_short_is_heard_as_far_as_it_goes(
-    tmp_path: Path, ending: str, said: str | None
+    tmp_path: Path, ending: str
 ) -> None:
     whole = save(tmp_path / f"a{ending}", tone(6)).read_bytes()
     (tmp_path / f"b{ending}").write_bytes(whole[: len(whole) // 2])
     sound, problems = read(tmp_path / f"b{ending}")
     assert 1 * RATE < sound.shape[1] < 5 * RATE
-    assert said is None or said in " ".join(problems)
+    assert "cut short" in " ".join(problems)
 
 
 def test_damage_in_the_middle_is_counted_and_the_rest_is_heard(tmp_path: Path) -> None:
