@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn, Protocol
 
-from server.phone.accounts import Account, Registration
+from server.phone.accounts import REFUSED_FOR_GOOD, Account, Registration
 from server.phone.bridge import DialRefused, GatewayLost, HungUp, Party
 from server.phone.janus import sip
 from server.phone.janus.call import JanusCall
@@ -71,6 +71,10 @@ class Lines:
     dialled: set[JanusCall] = field(default_factory=set)
     _master_id: int = 0
     _asked: bool = False  # a registration, and nothing came yet
+    _address: str = ""
+    """Of the registrar's, the one that was asked last …"""
+    _dead: bool = False
+    """… and whether it gave no answer of its own."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -117,13 +121,14 @@ class Lines:
     # --- registration -----------------------------------------------------------------------------
     async def _register(self) -> None:
         if self._asked:
-            self._asked = False
+            self._asked, self._dead = False, True
             self.registration.silent(self.clock())
             self.on_change()
             return
         try:
             addresses = await self.resolve(self.account.host)
-            await self._ask(addresses[0])
+            self._address = self._next(addresses)
+            await self._ask(self._address)
             await self.doors.after(self.account.name, addresses)
             self.on_change()
         except (Unresolved, JanusRefused) as error:
@@ -131,6 +136,13 @@ class Lines:
             self.registration.refused(self.clock(), 0, str(error))
             logger.warning("%s: %s", self.account.name, self.registration.state.reason)
             self.on_change()
+
+    def _next(self, addresses: Sequence[str]) -> str:
+        """The one that answers, as long as the name has it; behind a dead one, the next."""
+        if self._address not in addresses:
+            return addresses[0]
+        at = addresses.index(self._address) + self._dead
+        return addresses[at % len(addresses)]
 
     async def _ask(self, address: str) -> None:
         master = self.lines[0].handle
@@ -147,7 +159,7 @@ class Lines:
     def _registered(self, event: sip.Registered) -> None:
         if self.registration.state.state != "registered":
             logger.info("%s is registered at %s", self.account.name, self.account.host)
-        self._asked = False
+        self._asked = self._dead = False
         self._master_id = event.master_id or self._master_id
         self.registration.registered(self.clock())
         self.on_change()
@@ -155,6 +167,8 @@ class Lines:
 
     def _refused(self, event: sip.RegistrationFailed) -> None:
         self._asked = False
+        # A refusal of this account is the registrar's word: the next address would say it, too.
+        self._dead = event.code not in REFUSED_FOR_GOOD
         self.registration.refused(self.clock(), event.code, event.reason)
         state = self.registration.state
         logger.warning("%s: %s Next try: %s", self.account.name, state.reason, state.next_try)
@@ -245,7 +259,14 @@ class Lines:
         """Raises `DialRefused`, `GatewayLost`."""
         if self.registration.state.state != "registered" or not self._master_id:
             raise DialRefused(f"{self.account.name} is not registered.")
-        handle = await self.session.attach(lambda message: None)
+        try:
+            call = self._call_out(await self.session.attach(lambda message: None), number)
+            await self._invite(call, number, offer)
+        except JanusRefused as error:
+            raise DialRefused(f"Janus does not dial: {error}.") from error
+        return call
+
+    def _call_out(self, handle: Handle, number: str) -> JanusCall:
         call = JanusCall(
             handle,
             self.account.name,
@@ -256,16 +277,16 @@ class Lines:
         )
         handle.listener = call.take
         self.dialled.add(call)
-        try:
-            await handle.ask(sip.helper(self.account, self._master_id))
-            request = sip.call(self.account, number, self.srtp)
-            call.id = sip.call_id(await handle.ask(request, sip.jsep("offer", offer)))
-        except BaseException as error:
-            call.end(HungUp(0, "not begun"))
-            if isinstance(error, JanusRefused):
-                raise DialRefused(f"Janus does not dial: {error}.") from error
-            raise
         return call
+
+    async def _invite(self, call: JanusCall, number: str, offer: str) -> None:
+        try:
+            await call.handle.ask(sip.helper(self.account, self._master_id))
+            request = sip.call(self.account, number, self.srtp)
+            call.id = sip.call_id(await call.handle.ask(request, sip.jsep("offer", offer)))
+        except BaseException:
+            call.end(HungUp(0, "not begun"))
+            raise
 
     def _throw_away(self, call: JanusCall) -> None:
         self.dialled.discard(call)

@@ -33,6 +33,7 @@ class FakeJanus:
         }
         self.says_goodbye = True
         """Whether a call that is hung up or declined has an end."""
+        self.refuses_handles = False
         self.handles: list[int] = []
         self._numbers = itertools.count(100)
         self._listening: socket.socket | None = None
@@ -123,6 +124,9 @@ class FakeJanus:
         match message["janus"]:
             case "create":
                 self.says(reply | {"janus": "success", "data": {"id": next(self._numbers)}})
+            case "attach" if self.refuses_handles:
+                error = {"code": 460, "reason": "Could not attach"}
+                self.says(reply | {"janus": "error", "error": error})
             case "attach":
                 self.handles.append(next(self._numbers))
                 self.says(reply | {"janus": "success", "data": {"id": self.handles[-1]}})

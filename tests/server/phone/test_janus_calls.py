@@ -10,6 +10,7 @@ import pytest
 from calls_in import Desk
 from fake_janus import MASTER, FakeJanus
 
+from server.phone import accounts
 from server.phone.accounts import Account
 from server.phone.bridge import (
     GATEWAY_LOST,
@@ -295,6 +296,15 @@ async def test_a_call_out_that_janus_refuses_leaves_no_line_behind(
     assert bridge.free_lines == LINES and bridge.state.calls == 0
 
 
+async def test_a_call_out_that_gets_no_line_of_janus_is_refused(
+    bridge: JanusBridge, janus: FakeJanus
+) -> None:
+    janus.refuses_handles = True
+    with pytest.raises(DialRefused, match="Could not attach"):
+        await bridge.dial("main", "101", "v=0")
+    assert bridge.free_lines == LINES and bridge.state.calls == 0
+
+
 async def test_stopping_ends_calls_and_unregisters(
     bridge: JanusBridge, janus: FakeJanus, desk: Desk
 ) -> None:
@@ -315,6 +325,64 @@ async def test_a_registration_that_is_refused_is_shown(janus: FakeJanus) -> None
     await until(lambda: made.accounts["main"].state == "failed")
     assert "password" in made.accounts["main"].reason and made.free_lines <= LINES
     await made.stop()
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [(408, ["192.0.2.5", "192.0.2.6", "192.0.2.6"]), (503, ["192.0.2.5", "192.0.2.6"])],
+    ids=["silent", "overloaded"],
+)
+async def test_a_registrars_address_that_does_not_answer_is_passed_over(
+    janus: FakeJanus, monkeypatch: pytest.MonkeyPatch, code: int, asked: list[str]
+) -> None:
+    """And the one that answers is kept, as long as the name has it."""
+    monkeypatch.setattr(accounts, "_SHORT_S", (0.01, 0.01))
+    registers = janus.answers["register"]
+
+    def first_is_dead(body: dict[str, object]) -> dict[str, object] | None:
+        if body.get("proxy") != "sip:192.0.2.5:5060":
+            return registers(body)
+        janus.event(janus.handles[0], {"event": "registration_failed", "code": code})
+        return {"event": "unused"}
+
+    async def both(host: str) -> list[str]:
+        return ["192.0.2.5", "192.0.2.6"]
+
+    janus.answers["register"] = first_is_dead
+    short = Account("main", "viva", "pbx.example", password="hush-hush", ttl_s=1)
+    made = JanusBridge([short], janus, lines=LINES, doors=NoDoors(), lookup=both)
+    await made.start()
+    try:
+        await until(lambda: places(janus)[: len(asked)] == asked, what=lambda: str(places(janus)))
+        assert made.accounts["main"].state in ("registered", "registering")
+    finally:
+        await made.stop()
+
+
+async def test_a_refusal_is_the_word_of_every_address(
+    janus: FakeJanus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "_LONG_S", (0.01, 0.01))
+
+    def refuses(body: dict[str, object]) -> dict[str, object]:
+        janus.event(janus.handles[0], {"event": "registration_failed", "code": 403})
+        return {"event": "unused"}
+
+    async def both(host: str) -> list[str]:
+        return ["192.0.2.5", "192.0.2.6"]
+
+    janus.answers["register"] = refuses
+    made = JanusBridge([ACCOUNT], janus, lines=LINES, doors=NoDoors(), lookup=both)
+    await made.start()
+    await until(lambda: len(places(janus)) >= 3, what=lambda: str(places(janus)))
+    await made.stop()
+    assert set(places(janus)) == {"192.0.2.5"}
+
+
+def places(janus: FakeJanus) -> list[str]:
+    """Which addresses were asked to register us, in order."""
+    asked = [str(one["proxy"]) for one in janus.bodies("register") if "proxy" in one]
+    return [one.removeprefix("sip:").removesuffix(":5060") for one in asked]
 
 
 async def test_a_master_that_is_taken_away_is_replaced(
