@@ -68,7 +68,9 @@ def test(
             " and VIVA_PHONE_USER."
         )
     _check_keys(keys)
-    telephone = _telephone(chosen, _password(chosen, user, password_stdin), register, srtp)
+    own = user in (None, settings.load().phone_user)
+    word = _password(chosen, own, password_stdin)
+    telephone = _telephone(chosen, word, chosen.phone_login if own else "", register, srtp)
     found = asyncio.run(trial.hold(telephone, to, keys=keys, listen_s=seconds, say=say))
     for line in found.told():
         typer.echo(line)
@@ -85,21 +87,19 @@ def _check_keys(keys: str) -> None:
         raise typer.BadParameter(f"no keys of a telephone: {strange}", param_hint="--keys")
 
 
-def _password(chosen: Settings, user: str | None, stdin: bool) -> str:
-    """That of the settings belongs to the user of the settings, and to no other."""
+def _password(chosen: Settings, own: bool, stdin: bool) -> str:
+    """That of the settings belongs to the user of the settings (`own`), and to no other."""
     import getpass
-
-    from server import settings
 
     if stdin:
         return sys.stdin.readline().rstrip("\r\n")
     kept = chosen.phone_password.get_secret_value()
-    if kept and user in (None, settings.load().phone_user):
+    if kept and own:
         return kept
     return getpass.getpass(f"Password of {chosen.phone_user}: ", stream=sys.stderr)
 
 
-def _telephone(chosen: Settings, password: str, register: bool, srtp: bool) -> Phone:
+def _telephone(chosen: Settings, password: str, login: str, register: bool, srtp: bool) -> Phone:
     import secrets
 
     from server.phone.softphone import trial
@@ -116,6 +116,7 @@ def _telephone(chosen: Settings, password: str, register: bool, srtp: bool) -> P
         answering=None,
         register=register,
         timers=trial.quick(),
+        login=login,
     )
 
 

@@ -57,9 +57,14 @@ class Account:
     @property
     def secret(self) -> dict[str, str]:
         """The password as `secret`, or its hash as `ha1_secret`."""
-        if hashed := _HA1.fullmatch(self.password):
-            return {"ha1_secret": hashed[1].lower()}
-        return {"secret": self.password}
+        hashed = ha1(self.password)
+        return {"ha1_secret": hashed} if hashed else {"secret": self.password}
+
+
+def ha1(password: str) -> str:
+    """The hash, of a password that is given as one; else empty."""
+    found = _HA1.fullmatch(password)
+    return found[1].lower() if found else ""
 
 
 class Registration:

@@ -28,6 +28,8 @@ class Account:
     endpoint: Endpoint
     display: str = ""
     """Sent as it is given."""
+    login: str = ""
+    """Who the password belongs to, where that is another than `user`."""
 
     @property
     def address(self) -> str:
@@ -63,7 +65,7 @@ class Account:
             sent(request)
             response = await self.endpoint.ask(request, to, heard)
             asked, field = _CHALLENGES.get(response.code, ("", ""))
-            found = digest.chosen(response.every(asked)) if asked else None
+            found = digest.chosen(response.every(asked), self.password) if asked else None
             if found is None or (field in proofs and not found.stale):
                 break
             proofs[field] = found
@@ -72,7 +74,7 @@ class Account:
     def _proof(self, challenge: digest.Challenge, request: Request) -> str:
         return digest.answer(
             challenge,
-            self.user,
+            self.login or self.user,
             self.password,
             request.method,
             request.uri,

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from server.phone.accounts import ha1
+
 _HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 _PARAMETER = re.compile(r'(\w[\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
@@ -23,21 +25,25 @@ class Challenge:
     """The password was right, the nonce too old."""
 
 
-def chosen(fields: Iterable[str]) -> Challenge | None:
+def chosen(fields: Iterable[str], password: str = "") -> Challenge | None:
     """The first challenge among `WWW-Authenticate` or `Proxy-Authenticate` fields that can be
-    answered."""
-    return next((found for found in map(_read, fields) if found is not None), None)
+    answered with this password; one that is a hash is of MD5."""
+    found = [one for one in map(_read, fields) if one is not None]
+    fit = [one for one in found if one.algorithm == "MD5"] if ha1(password) else found
+    return next(iter(fit), None)
 
 
 def answer(
     to: Challenge, user: str, password: str, method: str, uri: str, cnonce: str, count: int = 1
 ) -> str:
-    """The field's value. `count` is how often this nonce has been used, this time included."""
+    """The field's value. `password` may be `ha1:` and a hash, as in `server.phone.accounts`.
+    `count` is how often this nonce has been used, this time included."""
 
     def hashed(*parts: str) -> str:
         return _hash(to.algorithm, ":".join(parts))
 
-    secret, what = hashed(user, to.realm, password), hashed(method, uri)
+    secret = ha1(password) or hashed(user, to.realm, password)
+    what = hashed(method, uri)
     given = {"username": user, "realm": to.realm, "nonce": to.nonce, "uri": uri}
     if to.qop:
         given["response"] = hashed(secret, to.nonce, f"{count:08x}", cnonce, to.qop, what)

@@ -54,9 +54,11 @@ class Phone:
         register: bool = True,
         port: int = 0,
         timers: Timers | None = None,
+        login: str = "",
     ) -> None:
         """`registrar`: host or host:port. `local_ip`: empty finds the one that leads there.
         `answering`: without one, calls wait in `incoming`. `register=False`: calls out only.
+        `login`: whose password it is, where not `user`'s.
         """
         self._local_ip, self._port = local_ip, port
         self._registrar = registrar
@@ -67,7 +69,7 @@ class Phone:
         self._expires_s = expires_s
         self._endpoint = Endpoint(self._requested, timers or Timers())
         host = registrar.partition(":")[0]
-        self._account = Account(user, password, host, ("", 0), self._endpoint, display)
+        self._account = Account(user, password, host, ("", 0), self._endpoint, display, login)
         self._calls: dict[str, PhoneCall] = {}
         self._incoming: asyncio.Queue[PhoneCall] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -15,7 +15,7 @@ import pytest
 from server import cli
 from server.phone.pins import Pins, pin_key
 from server.rehearsal.run import shipped_plan
-from server.settings import Settings, load
+from server.settings import Settings, SettingsError, load
 from server.store import CallOut, Store, sqlite_url
 
 Run = Callable[..., tuple[int, str, str]]
@@ -57,6 +57,35 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return (ended.value.code if isinstance(ended.value.code, int) else 0), out, err
 
     return viva
+
+
+@pytest.mark.parametrize(
+    ("user", "login"),
+    [(None, "trunk-7"), ("viva", "trunk-7"), ("299", "")],
+    ids=["own", "own, named", "another"],
+)
+def test_the_trial_signs_in_as_the_server_does(
+    run: Run,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    user: str | None,
+    login: str,
+) -> None:
+    """The login of the settings is that of the user of the settings, as the password is."""
+    made: list[dict[str, object]] = []
+
+    def telephone(*arguments: object, **options: object) -> object:
+        made.append(options)
+        raise SettingsError("no telephone rings here")
+
+    word = f"ha1:{'a' * 32}"
+    monkeypatch.setenv("VIVA_PHONE_LOGIN", "trunk-7")
+    monkeypatch.setenv("VIVA_PHONE_PASSWORD", word)
+    monkeypatch.setattr("server.phone.softphone.phone.Phone", telephone)
+    monkeypatch.setattr("getpass.getpass", lambda *_, **__: "typed")
+    code, _, err = run("test", "--to", "101", *(("--user", user) if user else ()))
+    assert code == 2 and "no telephone rings here" in err
+    assert [one["login"] for one in made] == [login]
 
 
 def calls(store: Store, interview: str) -> list[CallOut]:

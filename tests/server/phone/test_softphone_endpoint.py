@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from server.phone.softphone.account import Account
 from server.phone.softphone.endpoint import Address, Asked, Endpoint, Timers, cancel_of
 from server.phone.softphone.errors import NoReply
 from server.phone.softphone.message import Request, response_to
@@ -170,3 +171,21 @@ async def test_who_has_vanished_neither_hears_nor_speaks() -> None:
         with pytest.raises(NoReply):
             await us.endpoint.ask(request(us, "OPTIONS"), them.endpoint.here)
         assert not them.asked and not them.sent
+
+
+async def test_a_password_that_belongs_to_another_user_is_answered_in_their_name() -> None:
+    def asks_who(side: Side, asked: Asked) -> None:
+        known = bool(asked.request.get("authorization"))
+        reply = response_to(asked.request, 200 if known else 401, "", "b")
+        if not known:
+            reply.add("WWW-Authenticate", 'Digest realm="pbx", nonce="n"')
+        side.endpoint.reply(asked, reply)
+
+    async with pair(asks_who) as (us, them):
+        where = them.endpoint.here
+        account = Account("201", "word", "pbx", where, us.endpoint, login="trunk-7")
+        numbers = iter((1, 2))
+        said = await account.ask(lambda: request(us, "REGISTER", next(numbers)), where)
+    assert said.code == 200
+    proof = them.asked[-1].request.get("authorization")
+    assert 'username="trunk-7"' in proof and account.contact.startswith("<sip:201@")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,6 +139,23 @@ def test_digest_is_that_of_the_rfcs_examples() -> None:
     cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
     said = digest.answer(new, "Mufasa", "Circle of Life", "GET", "/dir/index.html", cnonce)
     assert "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1" in said  # RFC 7616
+
+
+def test_a_hash_in_the_place_of_a_password_says_the_same() -> None:
+    challenge = digest.Challenge("testrealm@host.com", "n", qop="auth")
+    hashed = hashlib.md5(b"Mufasa:testrealm@host.com:Circle Of Life").hexdigest()
+    plain, by_hash = (
+        digest.answer(challenge, "Mufasa", word, "REGISTER", "sip:pbx", "c")
+        for word in ("Circle Of Life", f"ha1:{hashed.upper()}")
+    )
+    assert plain == by_hash
+
+
+def test_a_hash_answers_no_challenge_of_another_algorithm() -> None:
+    both = ["Digest realm=pbx, nonce=n, algorithm=SHA-256", "Digest realm=pbx, nonce=m"]
+    found = digest.chosen(both, f"ha1:{'0' * 32}")
+    assert found is not None and found.algorithm == "MD5"
+    assert digest.chosen(both[:1], f"ha1:{'0' * 32}") is None
 
 
 def test_a_challenge_without_qop_is_answered_in_the_old_way() -> None:

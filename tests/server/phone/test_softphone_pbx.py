@@ -5,6 +5,7 @@ that is said.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -134,6 +135,16 @@ async def test_a_wrong_password_or_an_account_that_is_none_is_refused_at_once(
         with pytest.raises(Refused) as refused_call:
             await anna.call("ben")
     assert refused_call.value.code == 407
+
+
+async def test_a_hash_is_as_good_as_the_password_it_was_made_of(pbx: Registrar) -> None:
+    realm = pbx.address.partition(":")[0]
+    hashed = hashlib.md5(f"anna:{realm}:{EXTENSIONS['anna']}".encode()).hexdigest()
+    async with telephone(pbx, "anna", f"ha1:{hashed}") as anna:
+        assert anna.registered
+        with pytest.raises(Refused) as nobody:  # and the call was let through by it
+            await anna.call("nobody")
+    assert nobody.value.code == 404
 
 
 async def test_a_silent_registrar_is_no_reply_and_one_that_forgot_is_told_again(
