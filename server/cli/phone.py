@@ -160,8 +160,11 @@ def number(
     interview: Annotated[str, typer.Option(help="The interview's id.")],
     number: Annotated[
         str, typer.Option(help="A number with its country, or an extension of the PBX.")
-    ],
+    ] = "",
     days: Annotated[float, typer.Option(help="Days for which it is kept.", min=0.01, max=366)] = 14,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Give it back; without --number, all of the interview.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Keep a number or an extension for one interview: who calls it, or calls from it, is greeted
@@ -172,22 +175,32 @@ def number(
     from server.interviews import DAY_S
     from server.phone.pins import Pins, pin_key
 
-    kept = _digits(number)
+    kept = _digits(number) if number or not forget else ""
 
-    def keep(store: Store, chosen: Settings) -> None:
-        asyncio.run(Pins(store, pin_key(chosen)).reserve(interview, kept, days * DAY_S))
+    def keep(store: Store, chosen: Settings) -> int:
+        pins = Pins(store, pin_key(chosen))
+        if forget:
+            return asyncio.run(pins.give_back(interview, kept))
+        asyncio.run(pins.reserve(interview, kept, days * DAY_S))
+        return 1
 
-    _with_store(data_dir, keep)
-    typer.echo(f"{kept} is kept for interview {interview} for {days:g} days.")
+    count = _with_store(data_dir, keep)
+    if not count:
+        raise PhoneRefused(f"{kept or 'A number'} is not kept for interview {interview}.")
+    if forget:
+        typer.echo(f"Given back: {kept or f'{count} kept for interview {interview}'}.")
+    else:
+        typer.echo(f"{kept} is kept for interview {interview} for {days:g} days.")
 
 
 def _digits(written: str) -> str:
-    """As the caller's and the dialled number are compared: digits, with a plus at most before."""
-    import re
+    """As the caller's and the dialled number are compared."""
+    from server.phone.numbers import spelled
 
-    kept = re.sub(r"[ ./()-]", "", written)
-    if not re.fullmatch(r"\+?[0-9]{1,32}", kept):
-        raise typer.BadParameter("write digits, with a plus at most before", param_hint="--number")
+    if not (kept := spelled(written)):
+        raise typer.BadParameter(
+            "write 2 to 20 digits, with a plus at most before", param_hint="--number"
+        )
     return kept
 
 
@@ -210,7 +223,7 @@ def _why(refused: Exception) -> str:
     from server.phone.pins import NumberTaken
 
     if isinstance(refused, NumberTaken):
-        return f"{refused} is kept for an interview already."
+        return f"{refused} is kept for another interview."
     return f"There is no interview {refused} here that could be called."
 
 

@@ -7,19 +7,17 @@ and anybody may have sent the call.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from server.phone.numbers import spelled
+
 BUSY, NOT_ACCEPTABLE, DECLINED = 486, 488, 603
 """SIP's answers for `BridgeCall.decline`: no line is free; no codec fits; not wanted."""
 GATEWAY_LOST = "gateway lost"
 """The reason of `HungUp` where the gateway died, and not the call."""
-
-_NUMBER = re.compile(r"\+?\d{2,20}")
-_WRITTEN = str.maketrans("", "", " -./()")  # how people write a number; SIP allows it too
 
 
 class PhoneError(Exception):
@@ -53,10 +51,8 @@ class Party:
 
     @property
     def number(self) -> str:
-        """The digits of a telephone number, with its `+` where there is one; empty if the user is
-        no number (an extension of one digit, a name, somebody anonymous)."""
-        digits = self.user.translate(_WRITTEN)
-        return digits if _NUMBER.fullmatch(digits) and digits.isascii() else ""
+        """As `server.phone.numbers` spells it; empty if the user is no number."""
+        return spelled(self.user)
 
 
 @dataclass(frozen=True)

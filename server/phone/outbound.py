@@ -12,6 +12,7 @@ from datetime import datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from server.phone.numbers import spelled
 from server.settings import Settings
 from server.store import CallOutcome
 
@@ -30,7 +31,6 @@ _ENDED: dict[str, CallOutcome] = {
     "declined_ai": "declined",
 }
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_WRITTEN = str.maketrans("", "", " -./()")
 DAY_S = 86_400.0
 
 
@@ -71,7 +71,7 @@ def policy_of(settings: Settings) -> Policy:
 
 def number_of(text: str, policy: Policy) -> str:
     """The number as it is dialled. Raises `NoCall`."""
-    number = text.strip().translate(_WRITTEN)
+    number = spelled(text)
     if not policy.prefixes:
         raise NoCall(
             "off", "Calls to candidates are off: allow prefixes with VIVA_PHONE_CALL_PREFIXES."

@@ -101,12 +101,19 @@ class Pins:
         return invite
 
     async def reserve(self, interview_id: str, number: str, valid_s: float) -> None:
-        """Calls to or from this number are meant for the interview; the PIN still confirms it.
-        Raises `NumberTaken`, `UnknownInterview`, `Erased`."""
+        """Calls to or from this number (`server.phone.numbers`) are meant for the interview; the
+        PIN still confirms it. Kept again, it is kept for the new time. Raises `NumberTaken` where
+        another interview has it that is not over, `UnknownInterview`, `Erased`."""
         hashed, at = self._hash(number, "number"), self._clock()
-        if await self._store.invite(hashed) is not None:
+        kept = Invite(hashed, interview_id, at, at + valid_s, None, "number")
+        if not await self._store.keep_number(kept):
             raise NumberTaken(number)
-        await self._store.add_invite(hashed, interview_id, at + valid_s, kind="number")
+
+    async def give_back(self, interview_id: str, number: str = "") -> int:
+        """The interview's number, or all of its numbers, stand for nothing any more; returns how
+        many those were. Raises `UnknownInterview`."""
+        hashed = self._hash(number, "number") if number else None
+        return await self._store.forget_numbers(interview_id, hashed)
 
     async def selected(self, number: str) -> str | None:
         """The interview that a dialled or calling number stands for."""

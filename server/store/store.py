@@ -224,6 +224,16 @@ class Store:
         invite = Invite(token_hash, interview_id, self._clock(), expires_at, None, kind)
         await self._write(lambda db: tokens.add(db, invite))
 
+    async def keep_number(self, number: Invite) -> bool:
+        """False where it still stands for another interview. Raises `UnknownInterview`,
+        `Erased`."""
+        return await self._write(lambda db: tokens.keep(db, number))
+
+    async def forget_numbers(self, interview_id: str, token_hash: str | None = None) -> int:
+        """All that are kept for the interview, or the one; returns how many. Raises
+        `UnknownInterview`."""
+        return await self._write(lambda db: tokens.forget(db, interview_id, token_hash))
+
     async def invite(self, token_hash: str) -> Invite | None:
         return await self._read(lambda db: tokens.find(db, token_hash))
 

@@ -26,6 +26,7 @@ def at(text: str, zone: str = BERLIN) -> float:
         ("+49 30 1234567", "+49301234567"),
         (" +44 (20) 7946-0958 ", "+442079460958"),
         ("+49/30.1234567", "+49301234567"),
+        ("0049 30 1234567", "+49301234567"),
     ],
 )
 def test_numbers_are_dialled_as_they_are_meant(written: str, dialled: str) -> None:

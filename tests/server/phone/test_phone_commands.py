@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from server import cli
+from server.phone.parties import party
 from server.phone.pins import Pins, pin_key
 from server.rehearsal.run import shipped_plan
 from server.settings import Settings, SettingsError, load
@@ -41,6 +42,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture
 def interview(store: Store) -> str:
+    return made_interview(store)
+
+
+def made_interview(store: Store) -> str:
     plan = shipped_plan("rehearsal_en.yaml")
     return asyncio.run(store.create_interview(plan, candidate_name="Ada")).interview_id
 
@@ -146,24 +151,55 @@ def selected(store: Store, number: str) -> str | None:
     return asyncio.run(Pins(store, pin_key(settings)).selected(number))
 
 
-@pytest.mark.parametrize(("written", "kept"), [(NUMBER, "+49301234567"), ("4711", "4711")])
+@pytest.mark.parametrize(
+    ("written", "kept", "seen"),
+    [
+        (NUMBER, "+49301234567", "+49301234567"),
+        ("0049 (30) 123-4567", "+49301234567", "+49301234567"),
+        ("+49301234567", "+49301234567", "0049301234567"),
+        ("030 1234567", "0301234567", "030/1234567"),
+        ("4711", "4711", "4711"),
+        ("00123", "00123", "00123"),
+    ],
+)
 def test_a_number_or_an_extension_is_kept_for_an_interview(
-    run: Run, store: Store, interview: str, written: str, kept: str
+    run: Run, store: Store, interview: str, written: str, kept: str, seen: str
 ) -> None:
+    """`seen`: as a PBX writes it into its headers."""
     code, out, _ = run("number", "--interview", interview, "--number", written, "--days", "3")
     assert (code, out) == (0, f"{kept} is kept for interview {interview} for 3 days.\n")
-    assert selected(store, kept) == interview
+    assert selected(store, party(f"sip:{seen}@pbx").number) == interview
 
 
 def test_a_number_is_kept_for_one_interview_only(run: Run, store: Store, interview: str) -> None:
     run("number", "--interview", interview, "--number", "4711")
-    code, _, err = run("number", "--interview", interview, "--number", "4711")
-    assert code == 1 and "4711 is kept for an interview already" in err
+    other = made_interview(store)
+    code, _, err = run("number", "--interview", other, "--number", "4711")
+    assert code == 1 and "4711 is kept for another interview" in err
     code, _, err = run("number", "--interview", "nobody", "--number", "4712")
     assert code == 1 and "no interview nobody" in err
     assert selected(store, "4712") is None
 
 
-def test_what_is_no_number_is_refused(run: Run, interview: str) -> None:
-    code, _, err = run("number", "--interview", interview, "--number", "sip:anna")
+def test_a_number_is_given_back_alone_or_with_all_of_its_interview(
+    run: Run, store: Store, interview: str
+) -> None:
+    for number in ("4711", "4712", NUMBER):
+        run("number", "--interview", interview, "--number", number)
+    code, out, _ = run("number", "--interview", interview, "--number", "4711", "--forget")
+    assert (code, out) == (0, "Given back: 4711.\n")
+    assert [selected(store, one) for one in ("4711", "4712")] == [None, interview]
+    code, out, _ = run("number", "--interview", interview, "--forget")
+    assert (code, out) == (0, f"Given back: 2 kept for interview {interview}.\n")
+    assert selected(store, "4712") is None
+    code, _, err = run("number", "--interview", interview, "--number", "4711", "--forget")
+    assert code == 1 and f"4711 is not kept for interview {interview}" in err
+    other = made_interview(store)
+    assert run("number", "--interview", other, "--number", "4711")[0] == 0
+
+
+@pytest.mark.parametrize("written", ["", "sip:anna", "5", "+" + "4" * 21, "٤٧١١"])
+def test_what_is_no_number_is_refused(run: Run, interview: str, written: str) -> None:
+    """And so is what no caller can have: `5` would never be matched."""
+    code, _, err = run("number", "--interview", interview, "--number", written)
     assert code == 2 and "digits" in err

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from agent.events import InterviewEnded
 from agent.plan import Plan
 from server.invites import ExpiredInvite, RevokedInvite, TooManyGuesses, UnknownInvite
 from server.phone import pins
@@ -108,6 +109,50 @@ async def test_a_number_selects_and_opens_nothing(store: Store, plan: Plan, foun
         await found.find(CALLER, CALLER)
     with pytest.raises(NumberTaken):
         await found.reserve(bo, CALLER, 60)
+    assert await found.selected(CALLER) == ada
+
+
+async def test_a_number_is_kept_anew_for_its_interview_and_longer(
+    store: Store, plan: Plan, found: Pins, clock: Clock
+) -> None:
+    ada = await interview(store, plan)
+    await found.reserve(ada, CALLER, 60)
+    await found.reserve(ada, CALLER, 600)
+    clock.now += 61
+    assert await found.selected(CALLER) == ada
+
+
+@pytest.mark.parametrize("over", ["expired", "revoked", "ended", "erased", "given back"])
+async def test_a_number_that_is_over_for_one_is_free_for_the_next(
+    store: Store, plan: Plan, found: Pins, clock: Clock, over: str
+) -> None:
+    ada, bo = await interview(store, plan), await interview(store, plan)
+    await found.reserve(ada, CALLER, 60)
+    match over:
+        case "expired":
+            clock.now += 60
+        case "revoked":
+            await store.revoke_invites(ada)
+        case "ended":
+            await store.append(ada, None, [InterviewEnded(at=clock.now, reason="withdrawn")])
+        case "erased":
+            await store.erase(ada)
+        case "given back":
+            assert await found.give_back(ada, CALLER) == 1
+            assert await found.give_back(ada) == 0
+    await found.reserve(bo, CALLER, 60)
+    assert await found.selected(CALLER) == bo
+
+
+async def test_what_is_kept_for_others_is_not_given_back(
+    store: Store, plan: Plan, found: Pins
+) -> None:
+    ada, bo = await interview(store, plan), await interview(store, plan)
+    await found.reserve(ada, CALLER, 60)
+    pin = await found.issue(bo, 60)
+    assert await found.give_back(bo, CALLER) == 0 and await found.give_back(bo) == 0
+    assert await found.selected(CALLER) == ada
+    assert (await found.find(pin, CALLER)).interview_id == bo
 
 
 def test_the_key_is_made_once_and_stays(tmp_path: Path) -> None:
