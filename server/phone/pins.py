@@ -1,16 +1,27 @@
 """PINs: digits that let a candidate in by telephone, as an invite's token does by link.
 
-Digits can be tried out, so: a PIN stands in the database only under a key that is not in it; three
-wrong ones end a call; a number that goes on guessing waits, and so, later, does everybody without
-a number, and everybody. A PIN lives and ends with the links of its interview.
+Digits can be tried out, so a PIN stands in the database only under a key that is not in it, and
+three wrong ones end a call. A PIN lives and ends with the links of its interview.
+
+| who | after so many wrong ones in an hour | |
+|---|---|---|
+| one number | 6 | waits, right PIN or not |
+| no number | | nothing: all who withhold theirs would wait for one of them |
+| all together | 60 | take turns, one look-up a minute, but for numbers that were right of late |
+
+So whoever guesses, under whatever numbers, has 60 tries an hour, half a million a year: one of 200
+good PINs is found with a chance of 10 %. Forged numbers shut nobody out for longer than they go on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import math
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,6 +29,8 @@ from server.api.keys import make_secret
 from server.invites import ExpiredInvite, Guesses, RevokedInvite, TooManyGuesses, UnknownInvite
 from server.settings import Settings, SettingsError
 from server.store import Invite, Store
+
+logger = logging.getLogger(__name__)
 
 LENGTH = 9
 """Digits: with 200 good ones a guess hits once in five million."""
@@ -27,9 +40,14 @@ WRONG_BY_NUMBER = 6
 WRONG_IN_ALL = 60
 """… and of all together …"""
 WINDOW_S = 3600.0
-"""… in this time: a year of guessing without a pause finds one of 200 with a chance of 10 %."""
+"""… in this time."""
+TURN_S = 60.0
+"""Between two look-ups, when all together were wrong too often."""
+KNOWN_S = 86_400.0
+"""For so long a number that was right needs no turn: who dropped out of an interview calls again.
+Whoever forges it has to know it, and has six tries an hour."""
+MOST_KNOWN = 10_000
 EVERYBODY = "*"
-NOBODY = "anonymous"
 
 
 def shown(pin: str) -> str:
@@ -72,6 +90,10 @@ class Pins:
         self._clock = clock
         self._by_number = Guesses(WRONG_BY_NUMBER, WINDOW_S)
         self._in_all = Guesses(WRONG_IN_ALL, WINDOW_S)
+        self._turn = -math.inf
+        """When the last one began."""
+        self._known: OrderedDict[str, float] = OrderedDict()
+        """When a number was right."""
 
     async def issue(self, interview_id: str, valid_s: float) -> str:
         """A new PIN; earlier ones stay good. Raises `UnknownInterview`, `Erased`."""
@@ -85,20 +107,46 @@ class Pins:
 
     async def find(self, pin: str, number: str) -> Invite:
         """Whose it is; `number` is the caller's, empty if it is hidden. Raises an `InviteError`."""
-        at, caller = self._clock(), number or NOBODY
-        wait = max(self._by_number.wait(caller, at), self._in_all.wait(EVERYBODY, at))
-        if wait > 0:
-            raise TooManyGuesses(wait)
+        at = self._clock()
+        self._let_try(number, at)
         invite = await self._store.invite(self._hash(pin))
         if invite is None or invite.kind != "pin":
-            self._by_number.wrong(caller, at)
-            self._in_all.wrong(EVERYBODY, at)
+            self._note_wrong(number, at)
             raise UnknownInvite
         if invite.revoked_at is not None:
             raise RevokedInvite
         if at >= invite.expires_at:
             raise ExpiredInvite
+        self._note_right(number, at)
         return invite
+
+    def _let_try(self, number: str, at: float) -> None:
+        """Raises `TooManyGuesses`."""
+        if number and (wait := self._by_number.wait(number, at)) > 0:
+            raise TooManyGuesses(wait)
+        known = at - self._known.get(number, -math.inf) < KNOWN_S
+        if known or self._in_all.wait(EVERYBODY, at) <= 0:
+            return
+        if 0 <= at - self._turn < TURN_S:
+            raise TooManyGuesses(self._turn + TURN_S - at)
+        self._turn = at
+
+    def _note_wrong(self, number: str, at: float) -> None:
+        if number:
+            self._by_number.wrong(number, at)
+        before = self._in_all.wait(EVERYBODY, at)
+        self._in_all.wrong(EVERYBODY, at)
+        if before <= 0 < self._in_all.wait(EVERYBODY, at):
+            logger.warning(
+                "%d wrong PINs within an hour: callers take turns, one a minute", WRONG_IN_ALL
+            )
+
+    def _note_right(self, number: str, at: float) -> None:
+        if number:
+            self._known[number] = at
+            self._known.move_to_end(number)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
 
     async def reserve(self, interview_id: str, number: str, valid_s: float) -> None:
         """Calls to or from this number (`server.phone.numbers`) are meant for the interview; the

@@ -11,7 +11,14 @@ from agent.events import InterviewEnded
 from agent.plan import Plan
 from server.invites import ExpiredInvite, RevokedInvite, TooManyGuesses, UnknownInvite
 from server.phone import pins
-from server.phone.pins import LENGTH, WRONG_BY_NUMBER, WRONG_IN_ALL, NumberTaken, Pins
+from server.phone.pins import (
+    LENGTH,
+    TURN_S,
+    WRONG_BY_NUMBER,
+    WRONG_IN_ALL,
+    NumberTaken,
+    Pins,
+)
 from server.settings import Settings
 from server.store import Store
 
@@ -82,22 +89,78 @@ async def test_who_guesses_waits_and_others_do_not(
     assert await found.find(pin, CALLER)
 
 
-async def test_many_numbers_that_guess_are_slowed_down_together(
+async def all_guess(found: Pins, count: int = WRONG_IN_ALL) -> None:
+    """Each call of it under numbers of its own."""
+    for nth in range(count):
+        with pytest.raises(UnknownInvite):
+            await found.find("000000000", f"+49{nth}{'1' * 9}")
+
+
+async def test_forged_numbers_shut_nobody_out(
+    store: Store, plan: Plan, found: Pins, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    pin = await found.issue(await interview(store, plan), 1e6)
+    await all_guess(found, WRONG_IN_ALL - 1)
+    assert not caplog.records
+    await all_guess(found, 1)
+    assert [one.levelname for one in caplog.records] == ["WARNING"]
+    assert await found.find(pin, CALLER)
+    clock.now += TURN_S
+    assert await found.find(pin, "")  # who withholds theirs has turns, too
+
+
+async def test_guessing_goes_on_by_turns_whatever_the_numbers_are(
+    store: Store, found: Pins, clock: Clock
+) -> None:
+    """Sixty tries in the first hour's burst, and sixty an hour from then on."""
+    await all_guess(found)
+    tried = 0
+    for second in range(7200):
+        clock.now += 1
+        for number in (f"+44{second}", ""):
+            try:
+                await found.find("000000001", number)
+            except UnknownInvite:
+                tried += 1
+            except TooManyGuesses as refused:
+                assert 0 < refused.retry_after_s <= TURN_S
+    assert 119 <= tried <= 121  # the first ones leave the window while the last come in
+
+
+async def test_who_was_right_of_late_comes_in_again_while_others_guess(
+    store: Store, plan: Plan, found: Pins, clock: Clock
+) -> None:
+    """A call that dropped, in the middle of somebody's guessing."""
+    pin = await found.issue(await interview(store, plan), 1e6)
+    assert await found.find(pin, CALLER)
+    await all_guess(found)
+    for _ in range(3):
+        assert await found.find(pin, CALLER)
+    for _ in range(WRONG_BY_NUMBER):  # and is worth no more to who forges it than any number
+        with pytest.raises(UnknownInvite):
+            await found.find("000000000", CALLER)
+    with pytest.raises(TooManyGuesses):
+        await found.find(pin, CALLER)
+
+
+async def test_clumsy_callers_without_a_number_are_in_nobodys_way(
     store: Store, plan: Plan, found: Pins
 ) -> None:
-    for number in range(WRONG_IN_ALL):
-        with pytest.raises(UnknownInvite):
-            await found.find("000000000", f"+49{number}")
-    with pytest.raises(TooManyGuesses):
-        await found.find("000000001", "+4900")
-
-
-async def test_a_hidden_number_counts_as_one_caller(store: Store, found: Pins) -> None:
-    for _ in range(WRONG_BY_NUMBER):
+    pin = await found.issue(await interview(store, plan), 60)
+    for _ in range(2 * WRONG_BY_NUMBER):
         with pytest.raises(UnknownInvite):
             await found.find("000000000", "")
-    with pytest.raises(TooManyGuesses):
-        await found.find("000000000", "")
+    assert await found.find(pin, "")
+
+
+async def test_a_clock_that_was_put_back_shuts_nobody_out(
+    store: Store, plan: Plan, found: Pins, clock: Clock
+) -> None:
+    pin = await found.issue(await interview(store, plan), 1e6)
+    await all_guess(found)
+    assert await found.find(pin, CALLER)
+    clock.now -= 1800
+    assert await found.find(pin, "+4930999")
 
 
 async def test_a_number_selects_and_opens_nothing(store: Store, plan: Plan, found: Pins) -> None:
