@@ -182,6 +182,17 @@ class CallHost:
             if interview_id not in self._calls:
                 self._hold(interview_id)
 
+    def has_place(self, interview_id: str) -> bool:
+        """Whether it is being held, or its candidate dropped out and may come back."""
+        self._give_up_places()
+        return interview_id in self._places
+
+    def leave_place(self, interview_id: str) -> None:
+        """Give back what `keep_place` kept, where nobody came for it."""
+        if interview_id in self._held:
+            self._held[interview_id] = self._loop.time()
+            self._give_up_places()
+
     async def join_line(
         self, interview_id: str, peer: Peer, on_left: OnLeft, channel: Channel = "phone"
     ) -> Call:

@@ -82,8 +82,9 @@ async def invite(
 
 
 async def revoke(store: Store, invites: Invites, host: Host, interview_id: str) -> int:
-    """Take back every link and PIN; a call that goes on ends at once, none is made any more, and
-    what was said is kept. Returns how many links were good. Raises `UnknownInterview`."""
+    """Take back every link and PIN; a call that goes on ends at once, one that rings is hung up by
+    the server within seconds, none is made any more, and what was said is kept. Returns how many
+    links were good. Raises `UnknownInterview`."""
     count = await invites.revoke(interview_id)
     await store.cancel_calls(interview_id)
     await host.drop(interview_id)
@@ -128,6 +129,8 @@ async def erase(store: Store, host: Host, recordings: Recordings, interview_id: 
     """Every word, the report and the audio go; the log's skeleton stays. Raises
     `UnknownInterview`."""
     await store.interview(interview_id)
+    await store.revoke_invites(interview_id)  # so that no telephone comes back before it is erased
+    await store.cancel_calls(interview_id)
     await host.drop(interview_id)
     await store.erase(interview_id)
     await recordings.erase(interview_id)

@@ -177,7 +177,7 @@ async def list_calls(interview_id: str, parts: WithParts) -> CallList:
 
 @router.delete("/{interview_id}/calls", responses=UNKNOWN)
 async def cancel_calls(interview_id: str, parts: WithParts) -> CallsCancelled:
-    """Calls that wait are not made."""
+    """Calls that wait are not made; one that rings is hung up within seconds."""
     await parts.store.interview(interview_id)
     return CallsCancelled(cancelled=await parts.store.cancel_calls(interview_id))
 

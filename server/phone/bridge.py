@@ -107,6 +107,8 @@ class HungUp:
     code: int
     """SIP's (486 busy, 480 no answer, 200 an ordinary end); 0 where there is none."""
     reason: str
+    ours: bool = field(default=False, compare=False)
+    """Whether we hung up first."""
 
 
 CallEvent = Ringing | Progress | Answered | DigitPressed | Updating | MediaUp | HungUp
@@ -223,7 +225,8 @@ class Bridge(Protocol):
 
     @property
     def free_lines(self) -> int:
-        """How many more calls could come in."""
+        """How many more calls could come in. One that `dial` was asked for takes its line at
+        once."""
 
     @property
     def state(self) -> GatewayState: ...

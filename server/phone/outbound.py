@@ -29,7 +29,14 @@ _ENDED: dict[str, CallOutcome] = {
     "no_answer": "no_answer",
     "declined": "declined",
     "declined_ai": "declined",
+    "silence": "voicemail",
+    "full": "failed",
+    "failed": "failed",
+    "limited": "failed",
+    "over": "cancelled",
+    "revoked": "cancelled",
 }
+"""By the reception's word; any other is that of somebody who did not want to go on."""
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 DAY_S = 86_400.0
 
@@ -52,6 +59,7 @@ class Policy:
     calls_per_day: int = 20
     """In any 24 hours, over all interviews, tries included."""
     minutes_per_day: float = 300.0
+    """When so many are used up, no call begins; one that runs is not cut off."""
     opens: time = time(9)
     """In the candidate's time zone; no call begins before it …"""
     closes: time = time(18)
@@ -74,7 +82,9 @@ def number_of(text: str, policy: Policy) -> str:
     number = spelled(text)
     if not policy.prefixes:
         raise NoCall(
-            "off", "Calls to candidates are off: allow prefixes with VIVA_PHONE_CALL_PREFIXES."
+            "off",
+            "Calls to candidates are off: set VIVA_PHONE=true, and allow prefixes with"
+            " VIVA_PHONE_CALL_PREFIXES.",
         )
     if not _E164.fullmatch(number):
         raise NoCall("number", "Write the number with its country code: +49 30 1234567.")
@@ -105,7 +115,8 @@ def earliest(policy: Policy, zone: str, at: float) -> float:
 
 
 def within_caps(policy: Policy, calls: int, seconds: float) -> None:
-    """`calls` and their `seconds` of the last 24 hours. Raises `NoCall`."""
+    """`calls` that began in the last 24 hours, and their `seconds` until now, of running ones too.
+    Raises `NoCall`."""
     if calls >= policy.calls_per_day:
         raise NoCall(
             "calls",
@@ -127,16 +138,16 @@ def again(policy: Policy, outcome: CallOutcome, attempt: int, zone: str, at: flo
     return earliest(policy, zone, at + RETRY_S[outcome])
 
 
-def outcome_of(code: int, *, joined: bool, why: str = "") -> CallOutcome:
-    """How a call ended, from SIP's code of its end and what the reception made of it."""
+def outcome_of(code: int, *, joined: bool, ours: bool = False, why: str = "") -> CallOutcome:
+    """How a call ended, from SIP's code of its end, whether we ended it, and what the reception
+    made of it. Whoever takes a call and hangs up before the interview has declined it: the first
+    sentence says that they may."""
     if joined:
         return "answered"
     if why in _ENDED:
         return _ENDED[why]
     if code in (486, 600):
         return "busy"
-    if code in (603, 607):
+    if code in (603, 607) or why or (code == 200 and not ours):
         return "declined"
-    if code in (0, 200) and why:
-        return "answered"  # somebody was there, and did not get to the interview
-    return "no_answer" if code in (200, 408, 480, 487) else "failed"
+    return "no_answer" if code in (408, 480, 487) else "failed"

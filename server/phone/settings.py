@@ -40,7 +40,7 @@ class PhoneSettings(BaseSettings):
     """Best first."""
     phone_srtp: Literal["off", "optional", "required"] = "off"
     phone_calls: int = Field(4, ge=1, le=200)
-    """Calls at once; one more is told busy."""
+    """Calls at once; one more is told busy. Of several, one is left for those who call."""
     phone_janus: str = ""
     """The gateway's program, or the socket of one that runs; by default the one on the PATH."""
     phone_janus_secret: SecretStr = SecretStr("")
@@ -56,6 +56,7 @@ class PhoneSettings(BaseSettings):
     """Beginnings of numbers that may be called, such as +44; none means no calls out."""
     phone_calls_per_day: int = Field(20, ge=0)
     phone_minutes_per_day: int = Field(300, ge=0)
+    """When so many are used up no call begins; one that runs is not cut off."""
     phone_call_hours: str = "09:00-18:00"
     """In the candidate's time zone."""
     phone_zone: str = "UTC"

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from server.equipment import Equipment
 from server.media.codecs import PHONE_CODECS
 from server.media.errors import BadOffer, MediaError
 from server.media.ice import IceSettings
 from server.media.peer import Peer
+from server.phone import line as lines
 from server.phone import outbound
+from server.phone.admission import Admission
 from server.phone.bridge import (
     BUSY,
     DECLINED,
@@ -26,31 +27,28 @@ from server.phone.bridge import (
     BridgeCall,
     GatewayState,
     HungUp,
-    PhoneError,
 )
-from server.phone.line import Host, Line
-from server.phone.outbound import NoCall, Policy
+from server.phone.dialler import Dialler, Outgoing, Places
+from server.phone.line import Line
+from server.phone.outbound import Policy
 from server.phone.pins import LENGTH, Pins
 from server.phone.reception import Reception
 from server.phone.records import CallRecords, Invited
 from server.phone.sdp import repair
 from server.phone.watchdog import LineWatch
-from server.store import CallOut, CallOutcome, Store, StoreError
+from server.store import CallOutcome, Store, StoreError
 from tts.voices import Language
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 5.0
-"""How often it is looked whether somebody is to be called."""
 STOP_S = 8.0
-"""How long last words may take when the server stops."""
-INCIDENTS: dict[CallOutcome, str] = {
-    "busy": "phone_busy",
-    "no_answer": "phone_no_answer",
-    "declined": "phone_declined",
-    "voicemail": "phone_voicemail",
-    "failed": "phone_failed",
-}
+"""How long last words may take when the server stops …"""
+WRITE_S = 2.0
+"""… and then the writing of how calls ended."""
+
+
+class Host(lines.Host, Places, Protocol):
+    """What calls need of `server.host.CallHost`."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,17 @@ class Switchboard:
         self._records = CallRecords(store, pins, equipment.clock)
         self._clock: Callable[[], float] = equipment.clock
         self._lines: dict[Line, asyncio.Task[HungUp]] = {}
-        self._calling: set[str] = set()
-        self._refused: dict[str, str] = {}
-        """Why a call that is due is not made, by its id: each reason is said once."""
-        self._dialler: asyncio.Task[None] | None = None
+        self._dialler = Dialler(
+            bridge,
+            store,
+            self._records,
+            host,
+            self._clock,
+            settings.account,
+            settings.policy,
+            self._call_out,
+        )
+        self._dialling: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -97,13 +102,13 @@ class Switchboard:
         """Raises `PhoneError`."""
         self._bridge.on_call(self._called)
         await self._bridge.start()
-        await self._end_unended()
-        self._dialler = asyncio.create_task(self._dial_those_due(), name="phone-dialler")
+        self._dialling = asyncio.create_task(self._dialler.run(), name="phone-dialler")
 
     async def stop(self) -> None:
         self._stopping = True
-        if self._dialler is not None:
-            self._dialler.cancel()
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.gather(self._dialling, return_exceptions=True)
         lines = list(self._lines.values())
         stopping = [asyncio.create_task(line.stop()) for line in self._lines]
         if lines:
@@ -111,6 +116,7 @@ class Switchboard:
         for task in lines:
             task.cancel()
         await asyncio.gather(*lines, *stopping, return_exceptions=True)
+        await self._dialler.finish(WRITE_S)
         await self._bridge.stop()
 
     # --- calls in ---------------------------------------------------------------------------------
@@ -135,7 +141,8 @@ class Switchboard:
             return
         expected = await self._selected(call)
         reception = Reception(pin_length=LENGTH, known_number=expected is not None)
-        await self._hold(self._line(call, peer, reception, expected))
+        door = Admission(self._host, self._store, call, self._clock)
+        await self._hold(self._line(call, peer, reception, door, expected))
 
     async def _selected(self, call: BridgeCall) -> Invited | None:
         """Whose call it seems to be, by the number that was dialled or that calls: either may be
@@ -169,7 +176,12 @@ class Switchboard:
         return await Peer.offer(ice=chosen.ice, codecs=chosen.codecs, liveness=LineWatch())
 
     def _line(
-        self, call: BridgeCall, peer: Peer, reception: Reception, expected: Invited | None = None
+        self,
+        call: BridgeCall,
+        peer: Peer,
+        reception: Reception,
+        door: Admission,
+        expected: Invited | None,
     ) -> Line:
         language = expected.plan.language if expected else self._settings.language
         return Line(
@@ -177,7 +189,7 @@ class Switchboard:
             peer,
             reception,
             self._records,
-            self._host,
+            door,
             self._equipment,
             language=language,
             expected=expected,
@@ -192,91 +204,24 @@ class Switchboard:
             self._lines.pop(line, None)
 
     # --- calls out --------------------------------------------------------------------------------
-    async def _dial_those_due(self) -> None:
-        """One call at a time leaves; each is a line of its own then."""
-        while True:
-            try:
-                for call in await self._store.calls_due(self._clock()):
-                    await self._begin(call)
-            except StoreError:
-                logger.exception("calls to candidates wait")
-            await asyncio.sleep(LOOK_S)
-
-    async def _end_unended(self) -> None:
-        """What an earlier server was calling when it was killed; its gateway died with it."""
-        try:
-            for call in await self._store.calls_unended():
-                await self._conclude(call, "failed", 0.0)
-        except StoreError:
-            logger.exception("calls of an earlier server stay as they are")
-
-    async def _begin(self, call: CallOut) -> None:
-        now, policy = self._clock(), self._settings.policy
-        if self._bridge.free_lines <= 1 or call.interview_id in self._calling:
-            return  # a line stays free for those who call
-        try:
-            outbound.within_caps(policy, *await self._store.calls_since(now - outbound.DAY_S))
-            number = outbound.number_of(call.number, policy)
-            if outbound.earliest(policy, call.zone, now) > now:
-                return
-        except NoCall as refused:
-            if self._refused.get(call.call_id) != refused.code:
-                self._refused[call.call_id] = refused.code
-                logger.warning("a candidate is not called: %s", refused)
-            return
-        if not await self._store.call_begun(call.call_id, now):
-            return
-        self._calling.add(call.interview_id)
-        task = asyncio.create_task(self._dial(call, number, now), name="phone-dial")
-        task.add_done_callback(lambda _: self._calling.discard(call.interview_id))
-        task.add_done_callback(_log_failure)
-
-    async def _dial(self, call: CallOut, number: str, began: float) -> None:
-        outcome: CallOutcome = "failed"
-        try:
-            outcome = await self._hold_call_out(call, number)
-        except (PhoneError, MediaError, StoreError, OSError) as error:
-            logger.warning("a candidate could not be called: %s", error)
-        await self._conclude(call, outcome, self._clock() - began)
-
-    async def _conclude(self, call: CallOut, outcome: CallOutcome, seconds: float) -> None:
-        """Write how it ended, and when it is tried again."""
-        await self._store.call_ended(call.call_id, outcome, seconds)
-        if outcome in INCIDENTS:
-            await self._records.incident(
-                call.interview_id, INCIDENTS[outcome], f"try {call.attempt}"
-            )
-        await self._plan_again(call, outcome, self._clock())
-
-    async def _hold_call_out(self, call: CallOut, number: str) -> CallOutcome:
-        invited = await self._records.invited(call.interview_id)
-        if invited.over:
-            return "cancelled"
+    async def _call_out(self, to: Outgoing) -> CallOutcome:
+        invited = await self._records.invited(to.row.interview_id)
         peer, offer = await self._offer()
         try:
-            made = await self._bridge.dial(self._settings.account, number, offer)
+            call = await self._bridge.dial(self._settings.account, to.number, offer)
         except BaseException:
             await peer.close()
             raise
+        to.call = call
+        door = Admission(self._host, self._store, call, self._clock, call_id=to.row.call_id)
         reception = Reception(pin_length=LENGTH, called=True)
-        line = self._line(made, peer, reception, invited)
+        line = self._line(call, peer, reception, door, invited)
+        to.joined = lambda: line.joined
         ended = await self._hold(line)
-        return outbound.outcome_of(ended.code, joined=line.joined, why=line.why)
-
-    async def _plan_again(self, call: CallOut, outcome: CallOutcome, at: float) -> None:
-        next_at = outbound.again(self._settings.policy, outcome, call.attempt, call.zone, at)
-        if next_at is None:
-            return
-        again = CallOut(
-            uuid.uuid4().hex,
-            call.interview_id,
-            call.number,
-            call.zone,
-            next_at,
-            call.attempt + 1,
-        )
-        with suppress(StoreError):  # erased meanwhile
-            await self._store.add_call(again)
+        if self._stopping and not line.joined:
+            return "failed"  # it was us who had no more time
+        why = line.why or door.refused
+        return outbound.outcome_of(ended.code, joined=line.joined, ours=ended.ours, why=why)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -36,7 +36,6 @@ from server.store.records import (
     status_after,
 )
 from server.store.schema import (
-    calls_out,
     events,
     gradings,
     interviews,
@@ -195,7 +194,7 @@ def erase(db: Connection, interview_id: str) -> None:
     _locked(db, interview_id, erased_too=True)
     mine = events.c.interview_id == interview_id
     db.execute(update(events).where(mine).values(payload=None, salt=None))
-    for table in (reports, gradings, jobs, invites, calls_out):
+    for table in (reports, gradings, jobs, invites):
         db.execute(delete(table).where(table.c.interview_id == interview_id))
     db.execute(
         update(leases)

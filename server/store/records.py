@@ -82,10 +82,10 @@ CallOutcome = Literal[
     "answered",  # by somebody who went on to the interview
     "busy",
     "no_answer",
-    "declined",
+    "declined",  # refused, or hung up before the interview
     "voicemail",  # taken, and nobody spoke or pressed a key
     "failed",
-    "cancelled",
+    "cancelled",  # also while it rang, or was not yet in the interview
 ]
 
 
@@ -103,8 +103,10 @@ class CallOut:
     """The first is 1."""
     began_at: float | None = None
     seconds: float | None = None
-    """From the dialling to the end."""
+    """From the dialling to the end; None while it is being made."""
     outcome: CallOutcome = "waiting"
+    seen_at: float | None = None
+    """When the server that makes it last said that it is being made."""
 
 
 @dataclass(frozen=True)

@@ -135,8 +135,18 @@ calls_out = Table(
     Column("began_at", Float(53)),
     Column("seconds", Float(53)),
     Column("outcome", String(16), nullable=False),
+    Column("seen_at", Float(53)),
     Index(None, "outcome", "not_before"),
     Index(None, "began_at"),
+)
+
+# What calls of erased interviews took, so that erasing frees nothing of a day's caps.
+calls_tally = Table(
+    "calls_tally",
+    metadata,
+    Column("call_id", String(32), primary_key=True),
+    Column("began_at", Float(53), nullable=False, index=True),
+    Column("seconds", Float(53), nullable=False),
 )
 
 admin = Table(

@@ -151,7 +151,13 @@ class Store:
 
     async def erase(self, interview_id: str) -> None:
         """Every word of it goes, out of the write-ahead log too; a running call is fenced off."""
-        await self._write(lambda db: log.erase(db, interview_id))
+        at = self._clock()
+
+        def erase(db: Connection) -> None:
+            log.erase(db, interview_id)
+            calls.forget(db, interview_id, at)
+
+        await self._write(erase)
         await asyncio.wrap_future(self._readers.submit(self._checkpoint))
 
     async def save_plan(self, plan: Plan) -> str:
@@ -260,19 +266,40 @@ class Store:
         """False where it was begun or cancelled meanwhile."""
         return await self._write(lambda db: calls.begun(db, call_id, at))
 
+    async def call(self, call_id: str) -> CallOut | None:
+        """None where its interview was erased."""
+        return await self._read(lambda db: calls.one(db, call_id))
+
+    async def calls_seen(self, at: float) -> None:
+        """Those that are being made still are at this time: a server that is killed leaves with
+        them how long they lasted."""
+        await self._write(lambda db: calls.seen(db, at))
+
     async def calls_unended(self) -> list[CallOut]:
         """Those that are being made, or that a server which was killed was making."""
         return await self._read(calls.unended)
 
-    async def call_ended(self, call_id: str, outcome: CallOutcome, seconds: float) -> None:
-        await self._write(lambda db: calls.ended(db, call_id, outcome, seconds))
+    async def call_ended(
+        self,
+        call_id: str,
+        outcome: CallOutcome,
+        seconds: float,
+        again: CallOut | None = None,
+        told: Event | None = None,
+    ) -> CallOutcome | None:
+        """Write how it ended, and with it when it is tried again, and what the interview's log is
+        told. Returns the outcome that stands: one that was cancelled meanwhile stays so, without
+        the other two. None where its interview was erased, or its end is written already."""
+        return await self._write(lambda db: calls.ended(db, call_id, outcome, seconds, again, told))
 
     async def cancel_calls(self, interview_id: str) -> int:
+        """Those that wait or are being made; whoever makes one has to look. Returns how many."""
         return await self._write(lambda db: calls.cancel(db, interview_id))
 
-    async def calls_since(self, at: float) -> tuple[int, float]:
-        """Calls that began since then, and the seconds of those that ended."""
-        return await self._read(lambda db: calls.since(db, at))
+    async def calls_since(self, at: float, now: float) -> tuple[int, float]:
+        """Calls that began since then, those of erased interviews too, and their seconds until
+        now."""
+        return await self._read(lambda db: calls.since(db, at, now))
 
     # --- the desk's password and logins -----------------------------------------------------------
     async def password_hash(self) -> str | None:

@@ -7,8 +7,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from live_calls import Caller, Exchange, census, exchange, until
@@ -33,6 +34,8 @@ from server.rehearsal import model
 from server.rehearsal.faults import NONE
 from server.store import StaleLease, Store, UnknownInterview
 from tests.session.short_plans import short_plan
+
+T = TypeVar("T")
 
 PLAN = short_plan()
 ROUNDS = 10
@@ -230,23 +233,61 @@ class Front:
         keeping = self._host.keep_place(interview_id)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(keeping, self._loop))
 
+    async def has_place(self, interview_id: str) -> bool:
+        return await self._there(lambda: self._host.has_place(interview_id))
 
-async def test_whoever_is_about_to_join_has_a_place_for_a_while(
-    tmp_path: Path, rendered: Path, model_url: str
-) -> None:
+    async def leave_place(self, interview_id: str) -> None:
+        await self._there(lambda: self._host.leave_place(interview_id))
+
+    async def _there(self, ask: Callable[[], T]) -> T:
+        async def asking() -> T:
+            return ask()
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking(), self._loop))
+
+
+@asynccontextmanager
+async def one_place(
+    tmp_path: Path, rendered: Path, model_url: str, hold_s: float
+) -> AsyncIterator[tuple[Exchange, Front]]:
     fronts: list[Front] = []
 
     def companion(_: Store) -> Callable[[CallHost, Equipment], Front]:
         return lambda host, _: (fronts.append(Front(host)), fronts[0])[1]
 
+    async with exchange(
+        tmp_path, rendered, model_url, NoEars(), places=1, hold_s=hold_s, companion=companion
+    ) as at:
+        yield at, fronts[0]
+
+
+async def test_a_place_that_nobody_came_for_is_given_back(
+    tmp_path: Path, rendered: Path, model_url: str
+) -> None:
     async with (
-        exchange(
-            tmp_path, rendered, model_url, NoEars(), places=1, hold_s=0.5, companion=companion
-        ) as at,
+        one_place(tmp_path, rendered, model_url, hold_s=120) as (at, front),
         await caller(at) as ada,
         await caller(at) as bob,
     ):
-        front = fronts[0]
+        await front.keep_place(ada.interview_id)
+        assert await front.has_place(ada.interview_id)
+        assert await outcome(bob.join_by_text()) is Busy
+        await front.leave_place(ada.interview_id)
+        assert not await front.has_place(ada.interview_id)
+        await bob.join_by_text()
+        await front.leave_place(bob.interview_id)  # somebody came
+        assert await front.has_place(bob.interview_id)
+        assert await outcome(ada.join_by_text()) is Busy
+
+
+async def test_whoever_is_about_to_join_has_a_place_for_a_while(
+    tmp_path: Path, rendered: Path, model_url: str
+) -> None:
+    async with (
+        one_place(tmp_path, rendered, model_url, hold_s=0.5) as (at, front),
+        await caller(at) as ada,
+        await caller(at) as bob,
+    ):
         await front.keep_place(ada.interview_id)
         assert await outcome(bob.join_by_text()) is Busy
         assert await outcome(front.keep_place(bob.interview_id)) is Busy

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Literal
 
 from server.phone.bridge import (
@@ -60,7 +61,7 @@ class JanusCall:
         self.id, self.caller, self.callee, self.offer = call_id, caller, callee, offer
         self._srtp, self._on_over = srtp, on_over
         self._events: asyncio.Queue[CallEvent] = asyncio.Queue()
-        self._answered = False
+        self._answered = self._ours = False
         self._goodbye: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -115,6 +116,7 @@ class JanusCall:
         if self.direction == "in" and not self._answered:
             await self.decline(DECLINED)
             return
+        self._ours = True
         self._expect_end(0, "hung up")
         await self._tell(sip.HANGUP)
 
@@ -168,7 +170,7 @@ class JanusCall:
         self.over = True
         if self._goodbye is not None:
             self._goodbye.cancel()
-        self._events.put_nowait(event)
+        self._events.put_nowait(replace(event, ours=self._ours))
         self.ended.set()
         self._on_over(self)
 

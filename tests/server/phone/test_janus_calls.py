@@ -114,6 +114,7 @@ async def test_a_call_goes_from_ringing_to_its_end(
     await call.hang_up()
     assert janus.bodies("hangup")
     await told(desk, HungUp(200, "SIP BYE"))
+    assert ours(desk.events[0][-1])
     asked_before = len(janus.asked)
     await call.hang_up()
     await call.decline(486)
@@ -273,8 +274,14 @@ async def test_a_call_out_has_a_line_of_its_own(
     janus.event(handle, {"event": "hangup", "code": 486, "reason": "Busy Here"})
     busy = HungUp(486, "Busy Here")
     await until(lambda: seen == [Ringing(), Progress("v=0 early"), Answered(None), busy])
+    assert not ours(seen[-1])
     await until(lambda: any(one["janus"] == "detach" for one in janus.asked))
     assert bridge.free_lines == LINES
+
+
+def ours(event: object) -> bool:
+    """Whether it is the end of a call that we hung up."""
+    return isinstance(event, HungUp) and event.ours
 
 
 @pytest.mark.parametrize("number", ["", "sip:x@y", "1 2", "+44;x=y", "a" * 66, "1\r\n2", "<1>"])

@@ -111,21 +111,34 @@ def test_an_answer_is_an_answer(outcome: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "joined", "why", "outcome"),
+    ("code", "joined", "ours", "why", "outcome"),
     [
-        (200, True, "", "answered"),
-        (486, False, "", "busy"),
-        (603, False, "", "declined"),
-        (480, False, "", "no_answer"),
-        (487, False, "", "no_answer"),
-        (200, False, "voicemail", "voicemail"),
-        (200, False, "declined", "declined"),
-        (0, False, "no_answer", "no_answer"),
-        (200, False, "no_consent", "answered"),
-        (503, False, "", "failed"),
-        (404, False, "", "failed"),
-        (0, False, "", "failed"),
+        (200, True, False, "", "answered"),
+        (200, True, True, "", "answered"),
+        (486, False, False, "", "busy"),
+        (600, False, False, "", "busy"),
+        (603, False, False, "", "declined"),
+        (480, False, False, "", "no_answer"),
+        (487, False, True, "no_answer", "no_answer"),
+        (487, False, True, "", "no_answer"),
+        (0, False, True, "no_answer", "no_answer"),
+        (503, False, False, "", "failed"),
+        (404, False, False, "", "failed"),
+        (0, False, False, "", "failed"),  # the gateway is gone
+        # Taken, and over before the interview.
+        (200, False, False, "", "declined"),
+        (200, False, True, "declined", "declined"),
+        (200, False, True, "declined_ai", "declined"),
+        (200, False, True, "no_consent", "declined"),
+        (0, False, True, "no_consent", "declined"),
+        (200, False, True, "voicemail", "voicemail"),
+        (200, False, False, "voicemail", "voicemail"),  # it hung up on our goodbye
+        (200, False, True, "silence", "voicemail"),
+        (200, False, True, "full", "failed"),
+        (200, False, True, "failed", "failed"),
+        (200, False, True, "", "failed"),  # the sound could not be had
+        (200, False, True, "over", "cancelled"),
     ],
 )
-def test_how_a_call_ended(code: int, joined: bool, why: str, outcome: str) -> None:
-    assert outbound.outcome_of(code, joined=joined, why=why) == outcome
+def test_how_a_call_ended(code: int, joined: bool, ours: bool, why: str, outcome: str) -> None:
+    assert outbound.outcome_of(code, joined=joined, ours=ours, why=why) == outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from datetime import time as day_time
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,8 +14,8 @@ import pytest
 
 from agent.events import Incident
 from agent.plan import Plan
-from server.phone import switchboard
-from server.phone.bridge import BridgeCall, DialRefused, GatewayState
+from server.phone import dialler
+from server.phone.bridge import AccountState, BridgeCall, DialRefused, GatewayState
 from server.phone.outbound import Policy
 from server.phone.pins import Pins
 from server.phone.switchboard import BoardSettings, Switchboard
@@ -29,9 +30,10 @@ class Bridge:
     """Has lines, and brings no call about."""
 
     free_lines = 4
-    state = GatewayState("up")
+    state = GatewayState("up", lines=4)
 
     def __init__(self) -> None:
+        self.accounts = {"main": AccountState("registered", datetime.now(UTC))}
         self.dialled: list[str] = []
 
     async def start(self) -> None: ...
@@ -43,15 +45,25 @@ class Bridge:
         raise DialRefused("Every line is in use.")
 
 
+class Host:
+    """Has a place for everybody."""
+
+    async def keep_place(self, interview_id: str) -> None: ...
+    def has_place(self, interview_id: str) -> bool:
+        return False
+
+    def leave_place(self, interview_id: str) -> None: ...
+
+
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switchboard, "LOOK_S", 0.01)
+    monkeypatch.setattr(dialler, "LOOK_S", 0.01)
 
 
 def board(store: Store, bridge: Bridge, policy: Policy) -> Switchboard:
-    nobody = cast(Any, SimpleNamespace(clock=time.time))
+    equipment, host = cast(Any, SimpleNamespace(clock=time.time)), cast(Any, Host())
     pins = Pins(store, b"key")
-    return Switchboard(bridge, store, pins, nobody, nobody, BoardSettings("main", policy=policy))
+    return Switchboard(bridge, store, pins, host, equipment, BoardSettings("main", policy=policy))
 
 
 async def asked_for(store: Store, plan: Plan, number: str = NUMBER, zone: str = "UTC") -> CallOut:
@@ -126,8 +138,8 @@ async def test_a_call_that_an_earlier_server_did_not_end_has_failed(
     assert await store.call_begun(call.call_id, time.time())
     made = board(store, Bridge(), Policy())
     await made.start()
-    await made.stop()
     await tried_again(store, call)
+    await made.stop()
 
 
 async def tried_again(store: Store, call: CallOut) -> None:

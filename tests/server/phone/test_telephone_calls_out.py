@@ -18,8 +18,8 @@ from telephone_calls import hears, loud_s
 from voices import voice
 
 from agent.events import CallJoined, ConsentRecorded, Disclosed, Event, Incident, LineSpoken
+from server.phone import dialler, reception
 from server.phone import line as lines
-from server.phone import reception, switchboard
 from server.phone.outbound import RETRY_S, Policy
 from server.phone.softphone import answering
 from server.phone.softphone.call import PhoneCall
@@ -41,7 +41,7 @@ async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing
     if reason := why_not("janus", "kamailio"):
         pytest.skip(reason)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(switchboard, "LOOK_S", 0.1)
+        patch.setattr(dialler, "LOOK_S", 0.1)
         async with standing(tmp_path_factory.mktemp("out"), ALWAYS) as made:
             yield made
 
@@ -68,7 +68,7 @@ class Called:
         return found.outcome
 
     async def _found(self) -> CallOut:
-        return next(one for one in await self._calls() if one.call_id == self.call.call_id)
+        return next(one for one in await self.calls() if one.call_id == self.call.call_id)
 
     async def logged(self, kind: type[Event]) -> None:
         async with asyncio.timeout(30):
@@ -78,14 +78,14 @@ class Called:
     async def again_after_s(self) -> float:
         """How long after its end it is tried again."""
         async with asyncio.timeout(30):
-            while len(calls := await self._calls()) < 2:  # noqa: ASYNC110
+            while len(calls := await self.calls()) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         made, again = sorted(calls, key=lambda one: one.attempt)
         assert made.began_at is not None and made.seconds is not None
         assert again.attempt == 2 and again.outcome == "waiting"
         return again.not_before - made.began_at - made.seconds
 
-    async def _calls(self) -> list[CallOut]:
+    async def calls(self) -> list[CallOut]:
         return await self.it.office.at.store.calls(self.interview_id)
 
     async def log(self) -> list[Event]:
@@ -162,6 +162,28 @@ async def test_a_call_that_nobody_takes_is_written_and_tried_again_by_its_kind(
     if outcome in RETRY_S:
         assert await called.again_after_s() == pytest.approx(RETRY_S[outcome], abs=2)
     await called.cancel()
+
+
+async def test_whoever_hangs_up_in_the_greeting_has_declined(it: Standing) -> None:
+    """The first sentence says that they may."""
+    async with caller("anna", register=True) as anna:
+        called = await ask_for(it)
+        call = await anna.incoming()
+        await call.answer()
+        await hears(call, 0.0, 0.5)
+        await call.hang_up()
+        assert await called.outcome() == "declined"
+    assert [one.outcome for one in await called.calls()] == ["declined"]
+
+
+async def test_a_call_that_rings_is_hung_up_when_it_is_cancelled(it: Standing) -> None:
+    async with caller("anna", register=True) as anna:
+        called = await ask_for(it)
+        call = await anna.incoming()
+        await called.cancel()
+        await call.ended()
+        assert await called.outcome() == "cancelled"
+    assert [one.outcome for one in await called.calls()] == ["cancelled"]
 
 
 async def test_a_telephone_that_is_off_has_not_answered(it: Standing) -> None:
