@@ -95,11 +95,14 @@ class Dialler:
 
     async def run(self) -> None:
         """Until cancelled. One call at a time leaves; each is a task of its own then."""
-        await self._end_unended()
+        begun = False
         while True:
             try:
+                if not begun:
+                    await self._end_unended()
+                    begun = True
                 await self._look()
-            except StoreError:
+            except Exception:  # the task's edge: a fault of today must not end tomorrow's calls
                 logger.exception("calls to candidates wait")
             await asyncio.sleep(LOOK_S)
 
@@ -217,15 +220,11 @@ class Dialler:
     # --- after ------------------------------------------------------------------------------------
     async def _end_unended(self) -> None:
         """What an earlier server was calling when it was killed; its gateway died with it."""
-        try:
-            now = self._clock()
-            for call in await self._store.calls_unended():
-                began = now if call.began_at is None else call.began_at
-                last = (call.seen_at or began) + SEEN_EVERY_S
-                self._ends.append((call, "failed", max(0.0, min(now, last) - began)))
-            await self._write_ends()
-        except StoreError:
-            logger.exception("calls of an earlier server wait for their end")
+        now = self._clock()
+        for call in await self._store.calls_unended():
+            began = now if call.began_at is None else call.began_at
+            last = (call.seen_at or began) + SEEN_EVERY_S
+            self._ends.append((call, "failed", max(0.0, min(now, last) - began)))
 
     async def _write_ends(self) -> None:
         while self._ends:

@@ -7,7 +7,9 @@ from typing import Any, cast
 import pytest
 
 from agent.plan import Plan
+from server import interviews
 from server.api.ports import Busy, HostError, NotConsented, Over
+from server.invites import Invites
 from server.phone.admission import Admission
 from server.store import CallOut, Store
 
@@ -129,6 +131,31 @@ async def test_an_erased_interview_is_over(caller: Case, called: Case) -> None:
     with pytest.raises(Over):
         await caller.join()
     assert caller.door.refused == "over"
+
+
+@pytest.mark.parametrize("how", ["revoke", "erase"])
+async def test_a_telephone_whose_leg_is_dropped_for_it_does_not_come_back(
+    caller: Case, how: str
+) -> None:
+    """The line would join again before anything else happens."""
+    came: list[type[Exception]] = []
+    caller.store._clock = lambda: NOW + 60
+
+    class Host:
+        async def drop(self, interview_id: str) -> None:
+            with pytest.raises(Over) as refused:
+                await caller.join()
+            came.append(refused.type)
+
+    class Recordings:
+        async def erase(self, interview_id: str) -> None: ...
+
+    host, ada = cast(Any, Host()), caller.interview_id
+    if how == "revoke":
+        await interviews.revoke(caller.store, Invites(caller.store), host, ada)
+    else:
+        await interviews.erase(caller.store, host, cast(Any, Recordings()), ada)
+    assert came == [Over] and not caller.telephones.let_in
 
 
 @pytest.mark.parametrize(

@@ -381,6 +381,7 @@ async def test_what_a_killed_server_left_open_is_booked_with_what_it_may_have_ta
     office.now = NOON + ran_s + down_s
     office.begin_anew()
     await office.dialler._end_unended()
+    await office.looks(1)
     first, again = await office.store.calls(call.interview_id)
     assert (first.outcome, first.seconds) == ("failed", booked_s)
     assert (again.attempt, again.outcome) == (2, "waiting")
