@@ -146,6 +146,15 @@ def test_without_prefixes_nobody_is_called(
     assert code == 1 and "VIVA_PHONE_CALL_PREFIXES" in err
 
 
+def test_without_a_telephone_it_is_said_what_to_set(
+    run: Run, interview: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefixes are set, and `viva serve --phone` set the rest for its own process only."""
+    monkeypatch.delenv("VIVA_PHONE")
+    code, _, err = run("call", "--interview", interview, "--to", NUMBER)
+    assert code == 1 and "VIVA_PHONE=true" in err
+
+
 def selected(store: Store, number: str) -> str | None:
     settings: Settings = load()
     return asyncio.run(Pins(store, pin_key(settings)).selected(number))
