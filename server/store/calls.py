@@ -46,6 +46,7 @@ def begun(db: Connection, call_id: str, at: float) -> bool:
     """False where it does not wait any more."""
     waits = (calls_out.c.call_id == call_id) & (calls_out.c.outcome == "waiting")
     made = update(calls_out).where(waits).values(began_at=at, outcome="calling")
+    _forget_old(db, at)
     return bool(db.execute(made).rowcount)
 
 
@@ -114,4 +115,8 @@ def forget(db: Connection, interview_id: str, at: float) -> None:
     told = select(calls_out.c.call_id, calls_out.c.began_at, spent).where(recent)
     db.execute(insert(calls_tally).from_select(["call_id", "began_at", "seconds"], told))
     db.execute(delete(calls_out).where(mine))
+    _forget_old(db, at)
+
+
+def _forget_old(db: Connection, at: float) -> None:
     db.execute(delete(calls_tally).where(calls_tally.c.began_at < at - TALLY_S))

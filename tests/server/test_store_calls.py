@@ -140,15 +140,18 @@ async def test_erasing_frees_nothing_of_the_days_caps_and_keeps_nobodys_number(
         assert told not in str(rows)
 
 
+@pytest.mark.parametrize("next_is", ["erasure", "call"])
 async def test_what_no_cap_looks_at_any_more_is_forgotten(
-    dated: Store, plan: Plan, clock: Clock, tmp_path: Path
+    dated: Store, plan: Plan, clock: Clock, tmp_path: Path, next_is: str
 ) -> None:
-    old = await made_call(dated, plan)
+    old, other = await made_call(dated, plan), await made_call(dated, plan, "two", NOON - 9)
     await dated.call_ended("one", "voicemail", 40.0)
     await dated.erase(old.interview_id)
     clock.now += 86_401
-    newer = await made_call(dated, plan, "two", clock.now - 90_000)
-    await dated.erase(newer.interview_id)
+    if next_is == "erasure":
+        await dated.erase(other.interview_id)
+    else:
+        await made_call(dated, plan, "three", clock.now)
     with closing(sqlite3.connect(tmp_path / "viva.sqlite3")) as raw:
         assert raw.execute("SELECT count(*) FROM calls_tally").fetchone() == (0,)
 
