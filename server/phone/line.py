@@ -17,7 +17,7 @@ from server.call import Call, LeaveReason, OnLeft
 from server.equipment import Equipment
 from server.media.errors import MediaError
 from server.media.peer import Peer
-from server.phone import reception as desk
+from server.phone import acts
 from server.phone.attendant import Attendant
 from server.phone.bridge import (
     Answered,
@@ -191,11 +191,12 @@ class Line:
 
     def _connected(self) -> None:
         if self._media_up and self._answered.is_set():
-            self._attendant.tell(desk.Connected())
+            self._attendant.tell(acts.Connected())
 
     async def _update(self, sdp: str | None, held: bool) -> None:
         self._held = held
         self._peer.hold(held)
+        self._attendant.on_hold(held)
         try:
             ours, codec = self._local_sdp or self._peer.local_sdp, self._peer.codec
             self._local_sdp = (
@@ -214,7 +215,7 @@ class Line:
             task = asyncio.create_task(self._leg.pressed(key), name="phone-key")
             task.add_done_callback(_log_failure)
         else:
-            self._attendant.tell(desk.Pressed(key))
+            self._attendant.tell(acts.Pressed(key))
 
     # --- the interview ----------------------------------------------------------------------------
     async def _hold_interview(self) -> None:

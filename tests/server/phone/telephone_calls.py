@@ -28,6 +28,7 @@ from server.phone.resolver import resolve
 from server.phone.softphone.call import PhoneCall
 from server.phone.softphone.phone import Phone
 from server.phone.switchboard import BoardSettings, Switchboard
+from server.rehearsal.phone.caller import AFTER_KEY_S, PAUSE_S
 from server.rehearsal.phone.ground import CALLERS, PBX, VIVA, until
 from server.store import Store
 
@@ -114,6 +115,14 @@ def narrow(words: str) -> np.ndarray:
 async def hears(call: PhoneCall, since: float, seconds: float = 0.5, within_s: float = 30) -> None:
     """So much of our voice has come to the caller since then."""
     await until(lambda: loud_s(call, since) >= seconds, within_s, what=lambda: "nothing was heard")
+
+
+async def agrees(call: PhoneCall, keys: str = "11") -> None:
+    """A key to each of the reception's questions, once it was said to its end."""
+    for key in keys:
+        await hears(call, asyncio.get_running_loop().time() + AFTER_KEY_S, 0.3)
+        await silent(call, PAUSE_S)
+        await call.press(key)
 
 
 def loud_s(call: PhoneCall, since: float = 0.0) -> float:
