@@ -302,6 +302,34 @@ async def test_a_number_kept_for_one_keeps_out_nobody_with_a_pin_of_their_own(pl
     assert ada.line.joined
 
 
+async def test_legs_that_end_by_themselves_at_once_are_not_made_for_ever(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "REJOIN_S", (0.01, 0.02))
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    for n in (1, 2, 3):
+        (await ada.joined(n)).ends("dropped")
+    await ada.ends()
+    assert len(ada.legs) == 3 and ada.heard("failed")
+
+
+async def test_a_leg_that_held_the_interview_for_a_while_is_followed_by_as_many_as_before(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "REJOIN_S", (0.0,))
+    monkeypatch.setattr(lines, "AT_ONCE_S", 0.0)
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    for n in (1, 2, 3, 4):
+        (await ada.joined(n)).ends("dropped")
+    (await ada.joined(5)).ends(None)
+    await ada.ends()
+    assert not ada.heard("failed")
+
+
 async def test_a_hold_pauses_the_interview_and_the_return_goes_on(plan: Plan) -> None:
     ada = Call(plan, consented=True)
     await ada.hears("welcome")
