@@ -76,6 +76,8 @@ class Attendant:
                     what = await self._inbox.get()
             except TimeoutError:
                 what = acts.Tick()
+            if isinstance(what, acts.Said) and self._under_way:
+                continue  # of words that a key has stopped since
             for action in self._reception.on(what, self._loop.time()):
                 done = await self._do(action)
                 if done is not None:
@@ -144,8 +146,12 @@ class Attendant:
     def _say(self, name: str) -> None:
         """Behind what is being said already."""
         self._to_say.append(name)
-        if self._speaking is None or self._speaking.done():
+        if not self._under_way:
             self._speaking = asyncio.create_task(self._speak(), name="phone-words")
+
+    @property
+    def _under_way(self) -> bool:
+        return self._speaking is not None and not self._speaking.done()
 
     def on_hold(self, held: bool) -> None:
         """What is said meanwhile is heard by nobody."""

@@ -173,6 +173,7 @@ class Call:
         self.refuses: Exception | None = None
         self.places = 1
         self.pause_s = 0.0
+        self.voiceless = False
         self.line = Line(
             self.gateway,
             cast(Any, self.media),
@@ -198,6 +199,8 @@ class Call:
 
     async def speak(self, text: str, reply_id: str) -> AsyncIterator[rtc.AudioFrame]:
         self.said.append(text)
+        if self.voiceless:
+            raise OSError("no voice works")
         yield rtc.AudioFrame(np.full(480, 99, np.int16).tobytes(), 24000, 1, 480)
         await asyncio.sleep(self.pause_s)
 
@@ -290,6 +293,17 @@ async def test_what_is_said_into_a_hold_was_not_heard(plan: Plan) -> None:
     assert not ada.wrote
     ada.gateway.tells(HungUp(200, "gone"))
     await ada.ends()
+
+
+async def test_what_no_voice_said_is_agreed_to_by_nobody(plan: Plan) -> None:
+    ada = Call(plan)
+    await ada.hears("welcome")
+    ada.voiceless = True
+    ada.gateway.presses(PIN)
+    await ada.hears("consent_interview")
+    ada.gateway.presses("1")
+    await ada.ends()
+    assert not ada.wrote and not ada.line.joined
 
 
 async def test_a_number_kept_for_one_keeps_out_nobody_with_a_pin_of_their_own(plan: Plan) -> None:
