@@ -29,7 +29,7 @@ AFTER_KEY_S = 0.7
 """A line that a key cuts off is no longer heard by then."""
 PAUSE_S = 2.0
 """A voice that is still for so long has come to its end; it waits longer for an answer."""
-RECEPTION_S = 120.0
+RECEPTION_S = 90.0
 TICK_S = 0.05
 FRAME = 160
 
