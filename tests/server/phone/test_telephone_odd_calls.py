@@ -204,7 +204,8 @@ async def test_who_calls_twice_at_once_has_one_interview_on_the_newer_telephone(
         redialled = await anna.call("viva")  # within a second
         await reaches(ada, redialled, pin, 3)
         await redialled.hang_up()
-    assert len(await ada.all(LineSpoken, kind="greeting")) == 1
+    greetings = [one for one in await ada.all(LineSpoken, kind="greeting") if one.text]
+    assert len(greetings) == 1, "the older leg's was cut off before a word, or it had it all"
     assert [one.question_id for one in await ada.all(QuestionAsked)] == ["first"]
     await it.free()
 
