@@ -272,6 +272,7 @@ def consents(events: Sequence[ev.Event]) -> Consents:
         version=given[-1].version if given else None,
         consent_at=as_time(given[-1].at) if given else None,
         method=given[-1].method if given else None,
+        recording_method=given[-1].recording_method if given else None,
         accommodations_applied=tuple(applied),
     )
 

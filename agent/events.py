@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from agent.moves import Move
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Stored with each event; grows when an older Viva could no longer read what is written."""
 
 LineKind = Literal[
@@ -105,6 +105,10 @@ class ConsentRecorded(_Event):
     recording: bool
     version: str
     method: Literal["click", "spoken", "typed", "key"]
+    """Of the interview's answer, and of the recording's where that has none of its own."""
+    recording_method: Literal["spoken", "key"] | None = None
+    """By telephone the recording is asked for by itself. None: answered with the interview, or not
+    asked for."""
 
 
 class CallJoined(_Event):

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from agent import intents, rules
+from agent.dictation import spelled
 from agent.events import (
     Disclosed,
     EndReason,
@@ -123,6 +124,16 @@ class Interview:
     def snapshot(self) -> State:
         """All that is so, frozen: two interviews of one plan are the same if these are equal."""
         return self._state
+
+    @property
+    def on_phone(self) -> bool:
+        """Whether the candidate is, or was last, on the telephone: nothing can be seen."""
+        return self._state.on_phone
+
+    def aloud(self, text: str) -> str:
+        """A line for the ear: on the telephone, where nothing can be read, what one has to write
+        down is spelled. The log keeps the plan's wording."""
+        return spelled(text, self.plan.language) if self.on_phone else text
 
     @property
     def open_question(self) -> Question | None:

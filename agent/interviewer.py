@@ -409,7 +409,7 @@ class Interviewer(Agent):
         part = speech.parts[speech.synthesised]
         speech.synthesised += 1
         try:
-            async for frame in self._voice.speak(part.text, speech.reply_id):
+            async for frame in self._voice.speak(self.interview.aloud(part.text), speech.reply_id):
                 if not part.synthesised_s:
                     speech.audible.append(part)
                 part.synthesised_s += frame.duration

@@ -20,7 +20,7 @@ from agent.interview import Interview, Legal
 from agent.moves import FREE_PROBE, GENERAL_ANSWERS, Move
 from agent.plan import Plan, Question
 from agent.refusal import Refusal, read
-from agent.sentences import neutralise
+from agent.sentences import ON_THE_PHONE, USUAL, Lengths, neutralise
 
 Mode = Literal["tools", "json_schema"]
 """How a server is made to answer with a move: by a function call, or by a JSON schema."""
@@ -244,7 +244,7 @@ class Conversation:
 
     def _situation(self, interview: Interview, at: float) -> str:
         legal, none = interview.legal(at), self._line("none")
-        return prompts.text(
+        text = prompts.text(
             self.plan.language,
             "turn",
             question=_named(interview.open_question) or none,
@@ -252,10 +252,24 @@ class Conversation:
             probes=", ".join(legal.probe_ids) or none,
             notes=" ".join(self._notes(legal)) or none,
         )
+        return f"{text}\n{self._on_phone()}" if interview.on_phone else text
+
+    def _on_phone(self) -> str:
+        """Here and not in the system text: the candidate may go on in a browser."""
+        zh, most = self.plan.language == "zh", ON_THE_PHONE
+        words, probe = (
+            (most.characters_zh, most.probe_characters_zh) if zh else (most.words, most.probe_words)
+        )
+        return self._line("on_phone", most=str(words), most_asked=str(probe))
 
     def _notes(self, legal: Legal) -> Iterable[str]:
         for move, refusal in legal.notes.items():
             yield self._line("not_legal", move=move, text=_worded(self.plan.language, refusal))
+
+
+def lengths_for(interview: Interview) -> Lengths:
+    """How long the model's own words may be."""
+    return ON_THE_PHONE if interview.on_phone else USUAL
 
 
 def _worded(language: str, refusal: Refusal) -> str:

@@ -315,6 +315,8 @@ class Consents(_Part):
     version: str | None = None
     consent_at: datetime | None = None
     method: Literal["click", "spoken", "typed", "key"] | None = None
+    recording_method: Literal["spoken", "key"] | None = None
+    """Where the recording was asked for by itself, as by telephone; null: as `method`."""
     accommodations_applied: tuple[str, ...] = ()
 
 

@@ -15,14 +15,25 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from agent.plan import Language, Plan, Question
 from agent.refusal import Reason, Refusal
 
-MAX_WORDS = 15
-MAX_CHARACTERS_ZH = 30
-MAX_PROBE_WORDS = 30
-MAX_PROBE_CHARACTERS_ZH = 60
+
+@dataclass(frozen=True)
+class Lengths:
+    """The most words of an acknowledgement and of a free probe, and the most Chinese characters."""
+
+    words: int
+    characters_zh: int
+    probe_words: int
+    probe_characters_zh: int
+
+
+USUAL = Lengths(15, 30, 30, 60)
+ON_THE_PHONE = Lengths(10, 20, 20, 40)
+"""What is heard once and cannot be read again is shorter."""
 
 # --- sentences ------------------------------------------------------------------------------------
 
@@ -171,11 +182,13 @@ _NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|without)\b|n't\b", re.IG
 _NEGATION_ZH = re.compile("不|没|无|未")
 
 
-def check_acknowledgement(text: str, heard_text: str, language: Language) -> Refusal | None:
+def check_acknowledgement(
+    text: str, heard_text: str, language: Language, lengths: Lengths = USUAL
+) -> Refusal | None:
     """Why these words may not acknowledge what was heard; None if they may."""
     return (
         _check_form(text)
-        or _check_length(text, MAX_WORDS, MAX_CHARACTERS_ZH)
+        or _check_length(text, lengths.words, lengths.characters_zh)
         or (Refusal(Reason.ASKS) if _asks(text) else None)
         or _check_tone(text)
         or _check_known(text, heard_text, language)
@@ -183,12 +196,17 @@ def check_acknowledgement(text: str, heard_text: str, language: Language) -> Ref
 
 
 def check_free_probe(
-    text: str, question: Question, plan: Plan, language: Language, heard_text: str = ""
+    text: str,
+    question: Question,
+    plan: Plan,
+    language: Language,
+    heard_text: str = "",
+    lengths: Lengths = USUAL,
 ) -> Refusal | None:
     """Why this may not be asked as the one follow-up of the model's own words; None if it may."""
     return (
         _check_form(text)
-        or _check_length(text, MAX_PROBE_WORDS, MAX_PROBE_CHARACTERS_ZH)
+        or _check_length(text, lengths.probe_words, lengths.probe_characters_zh)
         or _check_one_request(text)
         or _check_tone(text, opening=True)
         or _check_topic(text, question, plan, heard_text)

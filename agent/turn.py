@@ -27,7 +27,7 @@ from agent.moves import (
     NextQuestion,
     SkipQuestion,
 )
-from agent.prompt import Conversation, request_fields, with_refusal
+from agent.prompt import Conversation, lengths_for, request_fields, with_refusal
 from agent.sentences import check_acknowledgement, check_free_probe, first_sentence, neutralise
 from agent.turn_model import (
     Argument,
@@ -177,7 +177,10 @@ class _Attempt:
     def _acknowledge(self, words: str) -> NextQuestion:
         """The move with these words, or with stock words where they do not pass."""
         language = self._interview.plan.language
-        refusal = check_acknowledgement(words, self._heard, language) if words.strip() else None
+        lengths = lengths_for(self._interview)
+        refusal = (
+            check_acknowledgement(words, self._heard, language, lengths) if words.strip() else None
+        )
         if refusal is not None:
             logger.info("stock words in place of an acknowledgement: %s", refusal.reason)
             words = self._interview.stock("acknowledgement")
@@ -205,7 +208,8 @@ class _Attempt:
     def _check_free_probe(self, words: str) -> None:
         question, plan = self._interview.open_question, self._interview.plan
         assert question is not None, "a probe is legal only on an open question"
-        refusal = check_free_probe(words, question, plan, plan.language, self._heard)
+        lengths = lengths_for(self._interview)
+        refusal = check_free_probe(words, question, plan, plan.language, self._heard, lengths)
         if refusal is not None:
             raise IllegalMove(refusal)
 

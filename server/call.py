@@ -236,18 +236,24 @@ class Call:
         await asyncio.shield(self._closing)
 
     async def _close(self, reason: LeaveReason | None) -> None:
-        async with self._joining:
-            if self._ears is not None and self._heard is not None:
-                self._heard.detach()  # whoever has left is not listened to
-                await self._drain(self._ears)
-            if self._peer is not None:
-                self._measure(self._peer)
-            if reason is not None and self.interview.ended is None:
-                self._journal.add(CallLeft(at=self._clock(), reason=reason))
-            self._hung_up = reason == "hung_up"
-            await self._stack.aclose()
-        if self._on_left is not None:
-            self._on_left(reason)
+        try:
+            async with self._joining:
+                await self._wind_up(reason)
+        finally:
+            # Whoever has the line waits for it, and the caller with them, whatever failed here.
+            if self._on_left is not None:
+                self._on_left(reason)
+
+    async def _wind_up(self, reason: LeaveReason | None) -> None:
+        if self._ears is not None and self._heard is not None:
+            self._heard.detach()  # whoever has left is not listened to
+            await self._drain(self._ears)
+        if self._peer is not None:
+            self._measure(self._peer)
+        if reason is not None and self.interview.ended is None:
+            self._journal.add(CallLeft(at=self._clock(), reason=reason))
+        self._hung_up = reason == "hung_up"
+        await self._stack.aclose()
 
     def _end_if_hung_up(self) -> None:
         """Who hangs up into the last words has heard enough of them: nobody comes back for more."""

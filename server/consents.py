@@ -11,6 +11,9 @@ from agent.plan import Plan
 from server.api.errors import ApiError
 from server.store import InterviewRecord, Store
 
+Told = Literal["page", "spoken"]
+"""How the disclosure was made."""
+
 
 def last_consent(events: Sequence[Event]) -> ConsentRecorded | None:
     """The answer that counts; None where there is none yet."""
@@ -32,23 +35,31 @@ async def record_consent(
     version: str,
     at: float,
     method: Literal["click", "spoken", "key"] = "click",
+    recording_method: Literal["spoken", "key"] | None = None,
+    told: Told | None = "page",
 ) -> list[Event]:
-    """Write the answer, and that the disclosure was made; returns what was written. Saying
-    the same again changes nothing; a change of mind is possible until the call begins. Raises
+    """Write the answer, and that the disclosure was made, unless it was not (`told` None); returns
+    what was written. `recording_method`: where the recording was asked for by itself. Saying the
+    same again changes nothing; a change of mind is possible until the call begins. Raises
     `ApiError`."""
     if version != plan.policy.consent.version:
         raise ApiError(409, "consent_changed", "The text has changed. Read it again, then answer.")
     if record.status == "ended":
         raise ApiError(409, "ended", "This interview is over.")
-    told = last_consent(events)
-    if told and (told.interview, told.recording) == (interview, recording):
+    given = last_consent(events)
+    if given and (given.interview, given.recording) == (interview, recording):
         return []
-    if told and record.status == "live":
+    if given and record.status == "live":
         raise ApiError(409, "in_call", "Leave the call first, then change your answer.")
     answer = ConsentRecorded(
-        at=at, interview=interview, recording=recording, version=version, method=method
+        at=at,
+        interview=interview,
+        recording=recording,
+        version=version,
+        method=method,
+        recording_method=recording_method,
     )
-    new = [*_disclosed(plan, events, at, "page" if method == "click" else "spoken"), answer]
+    new = [*_disclosed(plan, events, at, told), answer]
     await store.append(record.interview_id, None, new)
     return new
 
@@ -67,7 +78,7 @@ async def decline_ai(
     record: InterviewRecord,
     plan: Plan,
     at: float,
-    told: Literal["page", "spoken"] = "page",
+    told: Told | None = "page",
 ) -> None:
     """The candidate wants a person: the interview with the AI is over, and counts for nothing."""
     if record.status != "ended":
@@ -80,9 +91,7 @@ async def decline_ai(
         await store.append(record.interview_id, None, new)
 
 
-def _disclosed(
-    plan: Plan, before: Sequence[Event], at: float, method: Literal["page", "spoken"]
-) -> list[Event]:
+def _disclosed(plan: Plan, before: Sequence[Event], at: float, method: Told | None) -> list[Event]:
     version = plan.policy.disclosure_version
-    told = any(event.version == version for event in of_type(before, Disclosed))
-    return [] if told else [Disclosed(at=at, version=version, method=method)]
+    known = any(event.version == version for event in of_type(before, Disclosed))
+    return [] if known or method is None else [Disclosed(at=at, version=version, method=method)]

@@ -15,9 +15,9 @@ from server.api.ports import Busy
 from server.equipment import Equipment
 from server.invites import ExpiredInvite, InviteError, RevokedInvite, TooManyGuesses
 from server.media.peer import Peer
-from server.phone import reception as desk
-from server.phone import words
-from server.phone.reception import Action, Input, Reception
+from server.phone import acts, words
+from server.phone.acts import Action, Input
+from server.phone.reception import Reception
 from server.phone.records import CallRecords, Invited
 from server.phone.talk import Ears, Mouth
 from tts.voices import Language
@@ -61,6 +61,7 @@ class Attendant:
         self._inbox: asyncio.Queue[Input] = asyncio.Queue()
         self._to_say: deque[str] = deque()
         self._speaking: asyncio.Task[None] | None = None
+        self._held = self._missed = False
         self._loop = asyncio.get_running_loop()
 
     def tell(self, what: Input) -> None:
@@ -74,7 +75,9 @@ class Attendant:
                 async with asyncio.timeout(TICK_S):
                     what = await self._inbox.get()
             except TimeoutError:
-                what = desk.Tick()
+                what = acts.Tick()
+            if isinstance(what, acts.Said) and self._under_way:
+                continue  # of words that a key has stopped since
             for action in self._reception.on(what, self._loop.time()):
                 done = await self._do(action)
                 if done is not None:
@@ -84,22 +87,20 @@ class Attendant:
     async def _do(self, action: Action) -> bool | None:
         """True: join; False: it is over; None: go on."""
         match action:
-            case desk.Stop():
+            case acts.Stop():
                 self._be_silent()
-            case desk.Say(name):
+            case acts.Say(name):
                 self._say(name)
-            case desk.FindPin(pin):
+            case acts.FindPin(pin):
                 self._inbox.put_nowait(await self._find(pin))
-            case desk.Consent(interview, recording, method):
-                await self._records.consent(
-                    self.interview_id, interview=interview, recording=recording, method=method
-                )
-            case desk.WantsPerson():
-                await self._records.wants_person(self.interview_id)
-            case desk.Join():
+            case acts.Consent():
+                await self._records.consent(self.interview_id, action)
+            case acts.WantsPerson(disclosed):
+                await self._records.wants_person(self.interview_id, disclosed=disclosed)
+            case acts.Join():
                 await self._all_said()
                 return True
-            case desk.HangUp(why):
+            case acts.HangUp(why):
                 self.why = why
                 await self._all_said()
                 return False
@@ -107,28 +108,27 @@ class Attendant:
 
     async def _find(self, pin: str) -> Input:
         try:
+            # The PIN decides: a number may be kept for somebody of the same house.
             if not pin and self._expected is not None:
                 found = self._expected
             else:
                 found = await self._records.by_pin(pin, self._number)
-            if self._expected is not None and found.interview_id != self._expected.interview_id:
-                return desk.NotFound("unknown")
         except InviteError as error:
-            return desk.NotFound(_why(error))
+            return acts.NotFound(_why(error))
         if found.over:
-            return desk.NotFound("over")
+            return acts.NotFound("over")
         self.interview_id, self._plan = found.interview_id, found.plan
         if found.plan.language != self._language:
             self._language = found.plan.language
             self._listen()
-        return await self._placed(desk.Found(found.interview_id, found.consented))
+        return await self._placed(acts.Found(found.interview_id, found.consented))
 
-    async def _placed(self, found: desk.Found) -> Input:
+    async def _placed(self, found: acts.Found) -> Input:
         """Nobody is asked for a consent who is then told that all lines are busy."""
         try:
             await self._keep_place(found.interview_id)
         except Busy:
-            return desk.NotFound("full")
+            return acts.NotFound("full")
         return found
 
     def _listen(self) -> None:
@@ -139,22 +139,34 @@ class Attendant:
         self._ears = Ears(
             self._equipment.recogniser,
             self._language,
-            lambda text: self._inbox.put_nowait(desk.Heard(text)),
+            lambda text: self._inbox.put_nowait(acts.Heard(text)),
         )
         self._peer.on_heard(self._ears.hear)
 
     def _say(self, name: str) -> None:
         """Behind what is being said already."""
-        self._to_say.append(words.line(name, self._language, self._plan))
-        if self._speaking is None or self._speaking.done():
+        self._to_say.append(name)
+        if not self._under_way:
             self._speaking = asyncio.create_task(self._speak(), name="phone-words")
+
+    @property
+    def _under_way(self) -> bool:
+        return self._speaking is not None and not self._speaking.done()
+
+    def on_hold(self, held: bool) -> None:
+        """What is said meanwhile is heard by nobody."""
+        self._held, self._missed = held, self._missed or held
 
     async def _speak(self) -> None:
         while self._to_say and self._mouth is not None:
-            await self._mouth.say(self._to_say.popleft())
+            self._missed = self._held
+            name = self._to_say.popleft()
+            said = await self._mouth.say(words.line(name, self._language, self._plan))
+            if said and not self._missed:
+                self._inbox.put_nowait(acts.Told(name))
         if self._ears is not None:
             self._ears.quiet()
-        self._inbox.put_nowait(desk.Said())
+        self._inbox.put_nowait(acts.Said())
 
     def _be_silent(self) -> None:
         self._to_say.clear()
@@ -196,7 +208,7 @@ class Attendant:
             self._mouth = None
 
 
-def _why(error: InviteError) -> desk.Why:
+def _why(error: InviteError) -> acts.Why:
     match error:
         case TooManyGuesses():
             return "limited"

@@ -17,7 +17,7 @@ from server.call import Call, LeaveReason, OnLeft
 from server.equipment import Equipment
 from server.media.errors import MediaError
 from server.media.peer import Peer
-from server.phone import reception as desk
+from server.phone import acts
 from server.phone.attendant import Attendant
 from server.phone.bridge import (
     Answered,
@@ -46,6 +46,11 @@ RING_S = 45.0
 """So long we let it ring."""
 END_S = 15.0
 """So long we wait for the gateway to say that a call we ended is over."""
+AT_ONCE_S = 10.0
+"""A leg that ends by itself within this has not held the interview."""
+REJOIN_S = (1.0, 2.0, 4.0)
+"""Pauses before the interview is joined again after such legs, one behind the other; then no more:
+what closes it is not going away while the caller listens to nothing."""
 _LAST_WORDS: dict[LeaveReason, str] = {"replaced": "replaced", "server_stopped": "stopped"}
 
 
@@ -191,11 +196,12 @@ class Line:
 
     def _connected(self) -> None:
         if self._media_up and self._answered.is_set():
-            self._attendant.tell(desk.Connected())
+            self._attendant.tell(acts.Connected())
 
     async def _update(self, sdp: str | None, held: bool) -> None:
         self._held = held
         self._peer.hold(held)
+        self._attendant.on_hold(held)
         try:
             ours, codec = self._local_sdp or self._peer.local_sdp, self._peer.codec
             self._local_sdp = (
@@ -214,16 +220,17 @@ class Line:
             task = asyncio.create_task(self._leg.pressed(key), name="phone-key")
             task.add_done_callback(_log_failure)
         else:
-            self._attendant.tell(desk.Pressed(key))
+            self._attendant.tell(acts.Pressed(key))
 
     # --- the interview ----------------------------------------------------------------------------
     async def _hold_interview(self) -> None:
         """Legs, until the interview or the call is over."""
+        pauses = [*REJOIN_S]
         while not self._over.is_set():
             await self._present()
             if self._over.is_set():
                 return
-            refused = await self._join()
+            refused, began = await self._join(), self._loop.time()
             if refused:
                 await self._goodbye(refused)
                 return
@@ -233,6 +240,23 @@ class Line:
             if reason in _LAST_WORDS:
                 await self._goodbye(_LAST_WORDS[reason])
                 return
+            if not self._ended_at_once(began):
+                pauses = [*REJOIN_S]
+            elif pauses:
+                await self._rest(pauses.pop(0))
+            else:
+                await self._goodbye("failed")
+                return
+
+    def _ended_at_once(self, began: float) -> bool:
+        """With the caller there all the time."""
+        return self._here.is_set() and self._loop.time() - began < AT_ONCE_S
+
+    async def _rest(self, seconds: float) -> None:
+        """Before the next leg; not longer than the call."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
 
     async def _join(self) -> str:
         """Empty if the interview goes on; else the line that says why not."""

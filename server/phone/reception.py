@@ -2,11 +2,19 @@
 
 Nothing of an interview is said before its PIN is right, or, where we called, before somebody agreed
 to go on. What happened goes in, what to do comes out; the caller of `on` does it, at once and in
-order. Digits work at any moment and stop what is being said; words count only in quiet, since the
-line may return our own voice.
+order. Words count only in quiet, since the line may return our own voice.
 
 The way: welcome → PIN → (agreed before: join) → disclosure → interview? → recording? → join.
 Where we called: a neutral question → hello → the same from the disclosure on.
+
+| while we speak | a key |
+|---|---|
+| of the PIN, or who we are | stops our words and counts |
+| what a consent rests on, until it was heard | no, a person and `*` do; a yes does nothing |
+| the question behind them, or all of it again | stops our words and counts |
+
+So a yes is always to words that were heard, and the log's `disclosed` is true; whoever knows the
+question need not wait for its end. Every way ends: each part has its time.
 """
 
 from __future__ import annotations
@@ -14,10 +22,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from agent import intents
 from server.phone import spoken_digits
+from server.phone.acts import (
+    DISCLOSURE,
+    Action,
+    Connected,
+    Consent,
+    FindPin,
+    Found,
+    HangUp,
+    Heard,
+    Input,
+    Join,
+    Method,
+    NotFound,
+    Pressed,
+    Said,
+    Say,
+    Stop,
+    Tick,
+    Told,
+    WantsPerson,
+    Why,
+)
 
 QUIET_S = 0.8
 """From the answer to the first word: whoever calls is still bringing the receiver to the ear."""
@@ -25,109 +54,22 @@ ANSWER_S = 7.0
 """So long we wait for an answer after our words."""
 PIN_PAUSE_S = 5.0
 """So long between two digits of a PIN."""
+SETTLE_S = 1.5
+"""A key so soon behind the PIN ends it, or is a digit too many: it answers nothing."""
 ASKS = 3
 """How often a thing is asked: then we say goodbye."""
+REPEATS = 3
+"""How often a star is obeyed in one question."""
 TRIES = 3
 """Wrong PINs in one call."""
+PIN_S = 180.0
+"""From the answer to the right PIN, or to the word that we may go on: then the line is freed."""
+TEXTS_S = 300.0
+"""So long a plan's texts may take when they are first read: some 4,000 letters."""
+CONSENT_S = 100.0
+"""From the end of that to the answer of each of the two questions."""
 YES, NO, PERSON, REPEAT, DONE = "1", "2", "0", "*", "#"
 
-Method = Literal["key", "spoken"]
-Why = Literal["unknown", "limited", "expired", "revoked", "over", "full", "failed"]
-
-
-# --- what happens ---------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Connected:
-    """The media's way is open: words can be heard."""
-
-
-@dataclass(frozen=True)
-class Pressed:
-    digit: str
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Words of the caller's, begun when nothing was being said to them."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Said:
-    """What there was to say has been said."""
-
-
-@dataclass(frozen=True)
-class Tick:
-    """Time has passed."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """The PIN's interview, or the one that we called for."""
-
-    interview_id: str
-    consented: bool
-    """Both consents stand, from an earlier call or the page."""
-
-
-@dataclass(frozen=True)
-class NotFound:
-    why: Why
-
-
-Input = Connected | Pressed | Heard | Said | Tick | Found | NotFound
-
-
-# --- what to do -----------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Say:
-    """Say a line of `prompts/…/phone.md`, or the plan's disclosure."""
-
-    line: str
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Stop speaking."""
-
-
-@dataclass(frozen=True)
-class FindPin:
-    """Look it up: `Found` or `NotFound` comes back."""
-
-    pin: str
-
-
-@dataclass(frozen=True)
-class Consent:
-    """Write what the caller answered."""
-
-    interview: bool
-    recording: bool
-    method: Method
-
-
-@dataclass(frozen=True)
-class WantsPerson:
-    """Write that the caller wants a person, which ends the interview."""
-
-
-@dataclass(frozen=True)
-class Join:
-    """The interview begins, or goes on."""
-
-
-@dataclass(frozen=True)
-class HangUp:
-    """When all is said."""
-
-    why: str
-
-
-Action = Say | Stop | FindPin | Consent | WantsPerson | Join | HangUp
-DISCLOSURE = "disclosure"
 _GOODBYES: dict[Why, str] = {
     "limited": "pin_limited",
     "expired": "pin_expired",
@@ -136,6 +78,23 @@ _GOODBYES: dict[Why, str] = {
     "full": "full",
     "failed": "failed",
 }
+
+
+@dataclass(frozen=True)
+class Question:
+    """A line that asks for yes or no."""
+
+    line: str
+    texts: tuple[str, ...]
+    """What a yes says yes to, said before it."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (*self.texts, self.line)
+
+
+INTERVIEW = Question("consent_interview", (DISCLOSURE, "consent_text"))
+RECORDING = Question("consent_recording", ("recording_text",))
 
 
 class Reception:
@@ -148,13 +107,22 @@ class Reception:
         `called`: we called, so that the person is asked and no PIN is."""
         self._pin_length = pin_length
         self._welcome = "welcome_number" if known_number else "welcome"
-        self._called = called
         self._step: Callable[[Input], list[Action]] = self._greet if called else self._pin
         self._digits = ""
-        self._asked = self._tries = 0
+        self._entered: Method = "key"
+        """How the digits so far were given."""
+        self._asked = self._repeated = self._tries = 0
+        self._words = False
+        """Whether words came that were not understood."""
+        self._told: set[str] = set()
+        self._question = INTERVIEW
+        self._reading = self._first = False
+        """Whether the question is being said, with its texts; and whether for the first time."""
         self._interview_method: Method = "spoken"
+        self._deaf_until = -math.inf
+        """Keys before this are the PIN's."""
         self._saying = 0
-        self._due = math.inf
+        self._due = self._limit = math.inf
         self._at = 0.0
         self._over = False
 
@@ -168,18 +136,34 @@ class Reception:
         self._at = at
         if self._over:
             return []
-        if isinstance(what, Connected):
-            self._due = at + QUIET_S
-            return []
-        if isinstance(what, Said):
-            self._saying = 0
-            self._due = at + ANSWER_S
-            return []
-        if isinstance(what, Tick) and (self.saying or at < self._due):
-            return []
-        if isinstance(what, Heard) and self.saying:
-            return []
-        return self._noted(self._step(what))
+        match what:
+            case Connected():
+                self._due, self._limit = at + QUIET_S, min(self._limit, at + PIN_S)
+            case Told(line):
+                self._told.add(line)
+            case Said():
+                self._said()
+            case Found() | NotFound():
+                return self._noted(self._step(what))
+            case _ if at >= self._limit:
+                return self._noted(self._too_long())
+            case _ if self._counts(what):
+                return self._noted(self._step(what))
+        return []
+
+    def _said(self) -> None:
+        self._saying, self._due = 0, self._at + ANSWER_S
+        if self._first:
+            self._limit = self._at + CONSENT_S
+        self._reading = self._first = False
+
+    def _counts(self, what: Input) -> bool:
+        match what:
+            case Tick():
+                return not self.saying and self._at >= self._due
+            case Heard():
+                return not self.saying
+        return True
 
     def _noted(self, actions: list[Action]) -> list[Action]:
         """Keep count of what is being said, and stop it first where something else is to be."""
@@ -191,15 +175,21 @@ class Reception:
             self._saying, self._due = says, math.inf
         return [*stop, *actions]
 
+    def _too_long(self) -> list[Action]:
+        """Somebody is there, or something; the line is wanted by others."""
+        if self._step == self._greet:  # nobody has agreed to hear of an interview
+            return [Say("not_expected"), HangUp("declined")]
+        return [Say("too_long"), HangUp("too_long")]
+
     # --- the PIN ----------------------------------------------------------------------------------
     def _pin(self, what: Input) -> list[Action]:
         match what:
             case Tick():
                 return self._pin_silence()
-            case Pressed(digit):
-                return self._pin_key(digit)
+            case Pressed(key):
+                return self._pin_key(key)
             case Heard(text):
-                return self._pin_digits(spoken_digits.digits(text))
+                return self._pin_words(text)
             case Found():
                 return self._found(what)
             case NotFound(why):
@@ -211,9 +201,10 @@ class Reception:
             self._digits = ""
             return [Say("pin_short")]
         if self._asked >= ASKS:
-            return [Say("silence"), HangUp("silence")]
+            return self._given_up("silence")
         self._asked += 1
-        return [Say(self._welcome if self._asked == 1 else "pin_again")]
+        again = "pin_by_key" if self._words else "pin_again"
+        return [Say(self._welcome if self._asked == 1 else again)]
 
     def _pin_key(self, key: str) -> list[Action]:
         if key == REPEAT:
@@ -223,12 +214,19 @@ class Reception:
             short = 0 < len(self._digits) < self._pin_length
             self._digits = ""
             return [Say("pin_short")] if short else []
-        return self._pin_digits(key) if key.isdigit() else []
+        return self._pin_digits(key, "key") if key.isdigit() else []
 
-    def _pin_digits(self, more: str) -> list[Action]:
-        if not more:
-            return []
-        self._asked = 1  # somebody is there
+    def _pin_words(self, text: str) -> list[Action]:
+        digits = spoken_digits.digits(text)
+        self._words = self._words or not digits
+        return self._pin_digits(digits, "spoken") if digits else []
+
+    def _pin_digits(self, more: str, entered: Method) -> list[Action]:
+        if self._digits and entered != self._entered:
+            if entered == "spoken":
+                return []  # talk beside the keys
+            self._digits = ""  # "Oh, one second", and then the keys
+        self._asked, self._entered = 1, entered  # somebody is there
         self._digits += more
         self._due = self._at + PIN_PAUSE_S
         stop: list[Action] = [Stop()] if self.saying else []
@@ -250,7 +248,8 @@ class Reception:
     def _found(self, found: Found) -> list[Action]:
         if found.consented:
             return [Join()]
-        return self._ask(self._interview, DISCLOSURE, "consent_interview")
+        self._deaf_until = self._at + SETTLE_S
+        return self._ask(INTERVIEW)
 
     # --- where we called --------------------------------------------------------------------------
     def _greet(self, what: Input) -> list[Action]:
@@ -269,57 +268,71 @@ class Reception:
                 return [*hello, *self._found(what)]
             case NotFound(why):
                 return [Say(_GOODBYES.get(why, "failed")), HangUp(why)]
-            case Pressed(digit) if digit == REPEAT:
+            case Pressed(key) if key == REPEAT:
                 return [Say("called")]
         answer = _answer(what)
         if answer is None:
             return []
-        # The look-up knows the interview: the empty PIN asks for the one that we called for.
         return [FindPin("")] if answer[0] else [Say("not_expected"), HangUp("declined")]
 
     # --- the consents -----------------------------------------------------------------------------
-    def _ask(self, step: Callable[[Input], list[Action]], *lines: str) -> list[Action]:
-        self._step, self._asked = step, 1
-        return [Say(line) for line in lines]
+    def _ask(self, question: Question) -> list[Action]:
+        self._step, self._question = self._consent, question
+        self._asked, self._repeated, self._words = 1, 0, False
+        self._reading = self._first = True
+        self._limit = self._at + TEXTS_S
+        return [Say(line) for line in question.lines]
 
-    def _interview(self, what: Input) -> list[Action]:
-        if self._wants_person(what):
-            return [WantsPerson(), Say("person"), HangUp("declined_ai")]
+    def _consent(self, what: Input) -> list[Action]:
+        if isinstance(what, Pressed) and self._at < self._deaf_until:
+            return []
+        if _wants_person(what):
+            return [WantsPerson(self._disclosed), Say("person"), HangUp("declined_ai")]
         answer = _answer(what)
         if answer is None:
-            return self._again(what, "consent_interview", DISCLOSURE)
-        agreed, self._interview_method = answer
+            return self._not_answered(what)
+        if answer[0] and not self._told.issuperset(self._question.texts):
+            # Either they are being said, or a hold or a lost voice took them.
+            return [] if self._reading else self._again()
+        return self._interview(*answer) if self._question is INTERVIEW else self._recording(*answer)
+
+    def _interview(self, agreed: bool, method: Method) -> list[Action]:
+        self._interview_method = method
         if agreed:
-            return self._ask(self._recording, "consent_recording")
-        refused = Consent(False, False, self._interview_method)
+            return self._ask(RECORDING)
+        refused = Consent(False, False, method, disclosed=self._disclosed)
         return [refused, Say("consent_refused"), HangUp("declined")]
 
-    def _recording(self, what: Input) -> list[Action]:
-        if self._wants_person(what):
-            return [WantsPerson(), Say("person"), HangUp("declined_ai")]
-        answer = _answer(what)
-        if answer is None:
-            return self._again(what, "consent_recording")
-        recording, method = answer
-        said: list[Action] = [] if recording else [Say("recording_refused")]
-        return [Consent(True, recording, method), *said, Join()]
+    def _recording(self, agreed: bool, method: Method) -> list[Action]:
+        said: list[Action] = [] if agreed else [Say("recording_refused")]
+        return [Consent(True, agreed, self._interview_method, method), *said, Join()]
 
-    def _again(self, what: Input, line: str, *before: str) -> list[Action]:
-        """No answer that can be understood; a star hears all of it again."""
-        if isinstance(what, Pressed) and what.digit == REPEAT:
-            return [Say(name) for name in (*before, line)]
+    @property
+    def _disclosed(self) -> bool:
+        return DISCLOSURE in self._told
+
+    def _not_answered(self, what: Input) -> list[Action]:
+        """Silence, or words that are no answer; a key without a meaning here does nothing."""
+        if isinstance(what, Pressed):
+            return self._again() if what.digit == REPEAT else []
+        understood = not isinstance(what, Heard)
+        self._words = self._words or not understood
         if self._asked >= ASKS:
-            return [Say("silence"), HangUp("no_consent")]
+            return self._given_up("no_consent")
         self._asked += 1
-        return [Say(f"{line}_again")]
+        sorry: list[Action] = [] if understood else [Say("not_understood")]
+        return [*sorry, Say(f"{self._question.line}_again")]
 
-    def _wants_person(self, what: Input) -> bool:
-        match what:
-            case Pressed(digit):
-                return digit == PERSON
-            case Heard(text):
-                return intents.wants_a_person(text)
-        return False
+    def _again(self) -> list[Action]:
+        """All of it."""
+        if self._repeated >= REPEATS:
+            return []
+        self._repeated += 1
+        self._reading = True
+        return [Say(line) for line in self._question.lines]
+
+    def _given_up(self, why: str) -> list[Action]:
+        return [Say("never_understood" if self._words else "silence"), HangUp(why)]
 
 
 def _answer(what: Input) -> tuple[bool, Method] | None:
@@ -332,3 +345,12 @@ def _answer(what: Input) -> tuple[bool, Method] | None:
         case Heard(text) if intents.is_no(text):
             return False, "spoken"
     return None
+
+
+def _wants_person(what: Input) -> bool:
+    match what:
+        case Pressed(digit):
+            return digit == PERSON
+        case Heard(text):
+            return intents.wants_a_person(text)
+    return False

@@ -9,6 +9,7 @@ from typing import Literal
 from agent.events import Event, Incident
 from agent.plan import Plan
 from server import consents
+from server.phone.acts import Consent
 from server.phone.pins import Pins
 from server.store import InterviewRecord, Store
 
@@ -48,14 +49,7 @@ class CallRecords:
         over = record.status in ("ended", "erased")
         return Invited(interview_id, plan, told is not None and told.interview, over)
 
-    async def consent(
-        self,
-        interview_id: str,
-        *,
-        interview: bool,
-        recording: bool,
-        method: Literal["key", "spoken"],
-    ) -> None:
+    async def consent(self, interview_id: str, answer: Consent) -> None:
         """What was answered to the two questions, with the disclosure before them."""
         record, plan, events = await self._all(interview_id)
         await consents.record_consent(
@@ -63,16 +57,19 @@ class CallRecords:
             record,
             plan,
             events,
-            interview=interview,
-            recording=recording,
+            interview=answer.interview,
+            recording=answer.recording,
             version=plan.policy.consent.version,
             at=self._clock(),
-            method=method,
+            method=answer.method,
+            recording_method=answer.recording_method,
+            told="spoken" if answer.disclosed else None,
         )
 
-    async def wants_person(self, interview_id: str) -> None:
+    async def wants_person(self, interview_id: str, *, disclosed: bool) -> None:
         record, plan, _ = await self._all(interview_id)
-        await consents.decline_ai(self._store, record, plan, self._clock(), told="spoken")
+        told: Literal["spoken"] | None = "spoken" if disclosed else None
+        await consents.decline_ai(self._store, record, plan, self._clock(), told=told)
 
     async def incident(self, interview_id: str, kind: str, detail: str = "") -> None:
         """Something about a call that the report's reader should know."""

@@ -36,15 +36,20 @@ class Mouth:
         self._voice = voice
         self._output = RtcAudioOutput()
         self._output.attach(peer.track)
-        self._saying: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[bool] | None = None
         self._replies = 0
 
-    async def say(self, text: str) -> None:
-        """Until the last word is heard, or `stop`; a voice that fails says nothing."""
+    async def say(self, text: str) -> bool:
+        """Until the last word is heard, or `stop`; whether all of it was. A voice that fails says
+        nothing."""
         task = self._saying = asyncio.create_task(self._say(text), name="phone-line")
         await asyncio.wait([task])
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return False
+        if (error := task.exception()) is not None:
             logger.error("a line could not be said to a caller", exc_info=error)
+            return False
+        return task.result()
 
     def stop(self) -> None:
         """Be silent at once."""
@@ -57,7 +62,7 @@ class Mouth:
         self.stop()
         self._output.close()
 
-    async def _say(self, text: str) -> None:
+    async def _say(self, text: str) -> bool:
         self._replies += 1
         spoken = False
         async for frame in self._voice.speak(text, f"phone-{self._replies}"):
@@ -66,6 +71,7 @@ class Mouth:
         if spoken:
             self._output.flush()
             await self._output.wait_for_playout()
+        return spoken
 
 
 class Ears:

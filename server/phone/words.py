@@ -5,10 +5,10 @@ from __future__ import annotations
 from string import Template
 
 import prompts
-from agent.dictation import to_write_down
+from agent.dictation import spelled, to_write_down
 from agent.plan import Plan
+from server.phone.acts import DISCLOSURE
 from server.phone.pins import LENGTH
-from server.phone.reception import DISCLOSURE
 
 Language = str
 
@@ -16,13 +16,23 @@ Language = str
 def line(name: str, language: Language, plan: Plan | None = None) -> str:
     """What is said. `plan` is that of the caller's interview, once it is known."""
     if name == DISCLOSURE and plan is not None:
-        return plan.policy.disclosure
-    contact = to_write_down(plan.policy.escalation_contact, language) if plan else ""
+        return spelled(plan.policy.disclosure, language)
     text = prompts.sections(language, "phone")[name]
-    return Template(text).safe_substitute(length=LENGTH, contact=contact)
+    return Template(text).safe_substitute(_facts(plan, language), length=LENGTH)
+
+
+def _facts(plan: Plan | None, language: Language) -> dict[str, str]:
+    if plan is None:
+        return {}
+    consent = plan.policy.consent
+    return {
+        "contact": to_write_down(plan.policy.escalation_contact, language),
+        "consent": spelled(consent.text, language),
+        "recording": spelled(consent.recording_text, language),
+    }
 
 
 def ready(language: Language) -> list[str]:
     """Lines that can be rendered before anybody calls."""
-    names = prompts.sections(language, "phone")
-    return [line(name, language) for name in names if "$contact" not in names[name]]
+    said = [line(name, language) for name in prompts.sections(language, "phone")]
+    return [text for text in said if "$" not in text]

@@ -34,8 +34,8 @@ T = TypeVar("T")
 TICK_S = 0.05
 FLOOR_WITHIN_S = 45.0
 """Longer than the longest reply, and than the silence ladder up to its last step."""
-JOIN_WITHIN_S = 60.0
-"""A killed server is started again within this."""
+JOIN_WITHIN_S = 120.0
+"""A killed server is started again, or a telephone's reception listened to, within this."""
 RETRY_S = 0.3
 
 

@@ -304,9 +304,9 @@ def _verdicts(report: Mapping[str, Any]) -> Iterator[str]:
 def _by_telephone(run: Run) -> bool:
     """All of it, and agreed to by key after words that were heard."""
     channels = {event.channel for event in run.of(ev.CallJoined)}
-    agreed = [event.method for event in run.of(ev.ConsentRecorded)]
+    agreed = [(event.method, event.recording_method) for event in run.of(ev.ConsentRecorded)]
     told = {event.method for event in run.of(ev.Disclosed)}
-    return channels == {"phone"} and agreed == ["key"] and told == {"spoken"}
+    return channels == {"phone"} and agreed == [("key", "key")] and told == {"spoken"}
 
 
 def _every_spoken_move(run: Run) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from agent.events import SCHEMA_VERSION, Incident, NewerEvent, parse_event
+from agent.events import SCHEMA_VERSION, ConsentRecorded, Incident, NewerEvent, parse_event
 from agent.grades import Quote
 from agent.report_schema import Evidence
 from agent.transcript import Utterance
@@ -16,6 +16,20 @@ WORDS = "I was dismissed"
 def test_an_event_comes_back_equal() -> None:
     event = Incident(at=1.5, kind="voice_changed", detail="你好")
     assert parse_event(event.model_dump()) == event
+
+
+def test_a_consent_of_an_older_version_has_one_way_for_both() -> None:
+    older = {
+        "type": "consent_recorded",
+        "at": 1.5,
+        "interview": True,
+        "recording": True,
+        "version": "1",
+        "method": "key",
+    }
+    read = parse_event(older, 3)
+    assert isinstance(read, ConsentRecorded)
+    assert (read.method, read.recording_method) == ("key", None)
 
 
 def test_an_event_of_a_newer_version_is_not_guessed_at() -> None:

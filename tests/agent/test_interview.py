@@ -1107,3 +1107,14 @@ def test_an_address_is_spelled_on_the_phone_only(make_call: Callable[..., Call])
 
     assert "hr@example.com" in told("web")
     assert "h r, at, example, dot, com" in told("phone")
+
+
+def test_what_is_to_be_written_down_is_spelled_to_the_ear_and_not_in_the_log(call: Call) -> None:
+    text = "Mail us at hr@example.com. We have 10000 users since 2019-2020."
+    call.create()
+    call.apply(CallJoined(at=call.at, channel="web", epoch=1))
+    assert call.interview.aloud(text) == text
+    on_the_phone(call, 2)
+    said = call.interview.aloud(text)
+    assert "h r, at, example, dot, com" in said
+    assert said.endswith("We have 10000 users since 2019-2020.")

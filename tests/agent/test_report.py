@@ -18,6 +18,7 @@ import prompts
 from agent import events as ev
 from agent import moves
 from agent.answers import answers, to_grade
+from agent.conduct import consents
 from agent.grades import CheckGrade, QuestionGrade, Quote, Tally, answer_hash, checks_of
 from agent.interview import Interview
 from agent.plan import DIMENSIONS, Plan
@@ -228,6 +229,14 @@ def test_consents_and_channels_are_recorded() -> None:
     assert (made.consents.interview, made.consents.recording) == (True, False)
     assert made.consents.accommodations_applied == ("typed_answers",)
     assert made.channels == ("web",)
+
+
+def test_each_of_two_consents_has_its_way() -> None:
+    given = {"interview": True, "recording": True, "version": "c1"}
+    consent = ev.ConsentRecorded.model_validate(given | {"at": 1, "method": "key"})
+    assert consents([consent]).recording_method is None
+    found = consents([consent.model_copy(update={"recording_method": "spoken"})])
+    assert (found.method, found.recording_method) == ("key", "spoken")
 
 
 def test_requirements_tell_not_probed_from_not_met() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.plan import Plan, Question
 from agent.sentences import (
+    ON_THE_PHONE,
     check_acknowledgement,
     check_free_probe,
     first_sentence,
@@ -281,6 +282,20 @@ def test_chinese_probes_obey_the_same_rules() -> None:
     assert check("做缓存时您多大？").startswith("forbidden")
     assert check("您喜欢爬山吗？").startswith("off_the_question")
     assert check("很好，缓存是给谁用的？").startswith("judges")
+
+
+def test_what_is_heard_once_is_shorter(question: Question, guarded: Plan) -> None:
+    words = "Thank you, you mentioned that you used Python there for six years."
+    assert check_acknowledgement(words, HEARD, "en") is None
+    found = check_acknowledgement(words, HEARD, "en", ON_THE_PHONE)
+    assert str(found) == "too_many_words: 10"
+    probe = (
+        "Which part of the cache was the one that you had to do over for them "
+        "in all of these six years there?"
+    )
+    assert check_free_probe(probe, question, guarded, "en", HEARD) is None
+    found = check_free_probe(probe, question, guarded, "en", HEARD, ON_THE_PHONE)
+    assert str(found) == "too_many_words: 20"
 
 
 # --- what comes in --------------------------------------------------------------------------------

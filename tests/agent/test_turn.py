@@ -28,7 +28,7 @@ from scripted_server import (
 )
 
 import prompts
-from agent.events import ModelFailed, MoveRefused
+from agent.events import CallJoined, ModelFailed, MoveRefused
 from agent.moves import AskProbe, NextQuestion
 from agent.prompt import Mode
 from agent.turn import Decided, MoveTurn, TurnModel, Words, find_mode
@@ -86,8 +86,9 @@ async def decide(
     mode: Mode = "tools",
     ended: asyncio.Event | None = None,
     limits: Limits = QUICK,
+    dialogue: Dialogue | None = None,
 ) -> Turn:
-    dialogue, turn = at_a_question(mode), Turn()
+    dialogue, turn = dialogue or at_a_question(mode), Turn()
     rev = dialogue.interview.rev
     if ended is None:
         ended = asyncio.Event()
@@ -121,6 +122,20 @@ async def test_an_acknowledgement_is_released_as_soon_as_its_sentence_is_whole()
     assert turn.reply.move == NextQuestion(acknowledgement="You built a cache.")
     assert turn.reply.scripted is None
     assert turn.findings == ()
+
+
+async def test_on_the_telephone_long_words_give_way_to_short_ones() -> None:
+    words = "Thank you, you mentioned that you built a cache in Python there."
+    dialogues = []
+    for channel in ("web", "phone"):
+        dialogue = at_a_question()
+        dialogue.happen([CallJoined(at=dialogue.at, channel=channel, epoch=2)])  # type: ignore[arg-type]  # one of two
+        async with scripted(move("next_question", acknowledgement=words)) as server:
+            dialogues.append(await decide(server, dialogue=dialogue))
+            asked = str(server.requests[-1]["messages"][-1]["content"])
+        assert ("on the telephone" in asked) == (channel == "phone")
+    assert dialogues[0].reply.acknowledgement == words
+    assert dialogues[1].reply.acknowledgement in STOCK
 
 
 async def test_words_without_a_full_stop_come_with_the_decision() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,18 @@ from agent.events import (
 from agent.plan import Plan
 from asr import rehearsal
 from asr.engine import Engine
+from server.call import Call, LeaveReason
 from server.equipment import Equipment
 from server.host import CallHost
 from server.media.client import CallClient
+from server.media.peer import Peer
+from server.media.recording import Recorder
+from server.phone.bridge import GatewayState
 from server.rehearsal import model
 from server.rehearsal.evidence import recording
 from server.rehearsal.faults import NONE
 from server.rehearsal.sound import nearest, onsets
-from server.store import StaleLease
+from server.store import StaleLease, Store
 from tests.asr.speech import errors, words
 from tests.session.short_plans import short_plan
 
@@ -470,6 +474,61 @@ async def test_a_leg_that_breaks_while_it_begins_leaves_nothing(
         assert "recording" not in [thread.name for thread in threading.enumerate()]
         await ada.join()
         await ada.asked("first")
+
+
+class Unstoppable(Recorder):
+    async def stop(self) -> None:
+        await super().stop()
+        raise OSError("the disk is gone")
+
+
+class Failing(Equipment):
+    def recorder(self, interview_id: str, on_failed: Callable[[str], None]) -> Recorder:
+        return Unstoppable(self._settings.recordings_folder / interview_id, on_failed=on_failed)
+
+
+class TelephoneLine:
+    """A companion of the host with a peer of its own, which outlives the leg."""
+
+    state = GatewayState("up")
+    peer: Peer
+    leg: Call
+
+    def __init__(self, host: CallHost) -> None:
+        self.host = host
+        self.left: list[LeaveReason | None] = []
+
+    async def start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+
+    async def stop(self) -> None:
+        await self.peer.close()
+
+    async def join(self, interview_id: str, offer: str) -> str:
+        self.peer, answer = await Peer.answer(offer)
+        self.leg = await self.host.join_line(interview_id, self.peer, self.left.append)
+        return answer
+
+
+async def test_whoever_has_the_line_learns_of_its_end_even_if_the_leg_cannot_be_closed_well(
+    tmp_path: Path, rendered: Path, model_url: str, engine: Engine
+) -> None:
+    lines: list[TelephoneLine] = []
+
+    def companion(store: Store) -> Callable[[CallHost, Equipment], TelephoneLine]:
+        return lambda host, equipment: lines.append(TelephoneLine(host)) or lines[0]
+
+    async with exchange(
+        tmp_path, rendered, model_url, engine, equipment=Failing, companion=companion
+    ) as at:
+        [line], client = lines, CallClient()
+        joining = line.join(await at.invite(PLAN, recording=True), await client.offer())
+        future = asyncio.run_coroutine_threadsafe(joining, line.loop)
+        await client.accept(await asyncio.wrap_future(future))
+        await client.connected()
+        line.loop.call_soon_threadsafe(line.leg.leave, "dropped")
+        await until(lambda: line.left == ["dropped"])
+        await client.close()
 
 
 async def test_twenty_joins_and_drops_leave_no_task_thread_socket_or_memory(at: Exchange) -> None:

@@ -1,6 +1,7 @@
 """The candidate at a telephone: dials, keys the PIN, agrees by key, and is in the interview.
 
-What the reception says is not understood here, only heard: a key is pressed once its voice speaks.
+What the reception says is not understood here, only heard: the PIN is keyed once its voice speaks,
+and an answer once it has spoken to its end, since a yes to what was not heard yet does nothing.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ LOUD = 500
 """The peak of a frame in which somebody speaks."""
 SPEAKS_S = 0.3
 """So much of a voice is no click."""
+CLICK_S = 0.06
+"""So much is no voice yet."""
 AFTER_KEY_S = 0.7
 """A line that a key cuts off is no longer heard by then."""
-RECEPTION_S = 40.0
+PAUSE_S = 2.0
+"""A voice that is still for so long has come to its end; it waits longer for an answer."""
+RECEPTION_S = 90.0
 TICK_S = 0.05
 FRAME = 160
 
@@ -56,6 +61,13 @@ class PhoneClient:
     async def hears(self, since: float) -> None:
         """Until a voice has spoken after this monotonic time."""
         while spoken_s(self.call.heard(since)) < SPEAKS_S:
+            self._must_be_up()
+            await asyncio.sleep(TICK_S)
+
+    async def hears_out(self, since: float) -> None:
+        """Until a voice has spoken after this monotonic time, and has come to its end."""
+        await self.hears(since)
+        while spoken_s(self.call.heard(time.monotonic() - PAUSE_S)) > CLICK_S:
             self._must_be_up()
             await asyncio.sleep(TICK_S)
 
@@ -100,7 +112,7 @@ class Caller:
         await leg.hears(0.0)
         await leg.press(self._pin)
         for answer in () if self.agreed else self._answers:
-            await leg.hears(time.monotonic() + AFTER_KEY_S)
+            await leg.hears_out(time.monotonic() + AFTER_KEY_S)
             await leg.press(answer)
         self.agreed = True
 

@@ -8,7 +8,10 @@ import httpx
 import pytest
 from fake_host import OPERATOR, FakeHost
 
+from agent.events import ConsentRecorded
+from agent.plan import Plan
 from server.phone.bridge import AccountState, GatewayState, Standing
+from server.store import Store
 
 SINCE = datetime(2026, 3, 4, 12, tzinfo=UTC)
 REASON = "The registrar does not take the user and password."
@@ -38,6 +41,19 @@ async def test_the_list_says_how_the_telephone_does(
     page = (await admin.get("/desk", headers={"accept-language": "en"})).text
     for word in words:
         assert word in page
+
+
+async def test_each_consent_is_shown_with_the_way_in_which_it_was_given(
+    admin: httpx.AsyncClient, store: Store, plan: Plan
+) -> None:
+    ada = await store.create_interview(plan, candidate_name="Ada")
+    given = {"interview": True, "recording": True, "version": "1", "method": "key"}
+    consent = ConsentRecorded.model_validate(given | {"at": 1.0, "recording_method": "spoken"})
+    await store.append(ada.interview_id, None, [consent])
+    english = {"accept-language": "en"}
+    page = await admin.get(f"/desk/interviews/{ada.interview_id}", headers=english)
+    text = " ".join(page.text.split())
+    assert "recording: yes (spoken)" in text.lower() and "by a key of the telephone" in text
 
 
 async def test_without_a_telephone_nothing_is_said_of_one(

@@ -17,6 +17,7 @@ from server.call import LeaveReason, OnLeft
 from server.invites import UnknownInvite
 from server.phone import attendant, reception, words
 from server.phone import line as lines
+from server.phone.acts import Consent, WantsPerson
 from server.phone.bridge import (
     Answered,
     CallEvent,
@@ -39,6 +40,7 @@ PIN = "123456789"
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reception, "QUIET_S", 0.0)
     monkeypatch.setattr(reception, "ANSWER_S", 0.05)
+    monkeypatch.setattr(reception, "SETTLE_S", 0.0)
     monkeypatch.setattr(attendant, "TICK_S", 0.01)
     monkeypatch.setattr(lines, "update_answer", lambda ours, offer, codec: f"answer to {offer}")
 
@@ -154,7 +156,15 @@ class Leg:
 class Call:
     """A line over fakes, and what it did."""
 
-    def __init__(self, plan: Plan, *, called: bool = False, consented: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        called: bool = False,
+        consented: bool = False,
+        kept_for: Invited | None = None,
+    ) -> None:
+        """`kept_for`: who has the caller's number, by what is known of it."""
         self.gateway, self.media = Gateway("out" if called else "in"), Media()
         self.invited = Invited("ada", plan, consented, over=False)
         self.said: list[str] = []
@@ -163,6 +173,7 @@ class Call:
         self.refuses: Exception | None = None
         self.places = 1
         self.pause_s = 0.0
+        self.voiceless = False
         self.line = Line(
             self.gateway,
             cast(Any, self.media),
@@ -171,7 +182,7 @@ class Call:
             cast(Any, self),
             cast(Any, self),
             language="en",
-            expected=self.invited if called else None,
+            expected=self.invited if called else kept_for,
         )
         self.running = asyncio.create_task(self.line.run())
         self.gateway.tells(MediaUp())
@@ -188,6 +199,8 @@ class Call:
 
     async def speak(self, text: str, reply_id: str) -> AsyncIterator[rtc.AudioFrame]:
         self.said.append(text)
+        if self.voiceless:
+            raise OSError("no voice works")
         yield rtc.AudioFrame(np.full(480, 99, np.int16).tobytes(), 24000, 1, 480)
         await asyncio.sleep(self.pause_s)
 
@@ -197,11 +210,12 @@ class Call:
             raise UnknownInvite
         return self.invited
 
-    async def consent(self, interview_id: str, **answer: object) -> None:
+    async def consent(self, interview_id: str, answer: Consent) -> None:
+        assert interview_id == self.invited.interview_id
         self.wrote.append(answer)
 
-    async def wants_person(self, interview_id: str) -> None:
-        self.wrote.append("person")
+    async def wants_person(self, interview_id: str, *, disclosed: bool) -> None:
+        self.wrote.append(WantsPerson(disclosed))
 
     async def keep_place(self, interview_id: str) -> None:
         assert interview_id == "ada"
@@ -241,7 +255,7 @@ async def test_a_pin_and_two_keys_lead_to_the_interview_and_its_end_to_the_calls
     await ada.hears("consent_recording")
     ada.gateway.presses("2")
     leg = await ada.joined()
-    assert ada.wrote == [{"interview": True, "recording": False, "method": "key"}]
+    assert ada.wrote == [Consent(True, False, "key", "key")]
     ada.gateway.presses("*")
     await until(lambda: leg.keys == ["*"])
     leg.ends(None)
@@ -256,11 +270,78 @@ async def test_a_key_stops_every_line_that_was_still_to_be_said(plan: Plan) -> N
     ada.pause_s = 10.0
     ada.gateway.presses("1")
     await ada.hears("called_hello")
-    ada.gateway.presses("1")  # before the disclosure and the question were said
-    await ada.hears("consent_recording")
+    ada.gateway.presses("2")  # before the disclosure and the question were said
+    await ada.hears("consent_refused")
     assert not ada.heard("consent_interview")
+    assert ada.wrote == [Consent(False, False, "key", disclosed=False)]
     ada.gateway.tells(HungUp(200, "gone"))
     await ada.ends()
+
+
+async def test_what_is_said_into_a_hold_was_not_heard(plan: Plan) -> None:
+    ada = Call(plan)
+    await ada.hears("welcome")
+    ada.pause_s = 0.2
+    ada.gateway.tells(Updating("held", held=True))
+    ada.gateway.presses(PIN)
+    await ada.hears("consent_interview")
+    ada.gateway.tells(Updating("back", held=False))
+    await ada.hears("consent_interview_again")
+    ada.said.clear()
+    ada.gateway.presses("1")
+    await ada.hears("disclosure")
+    assert not ada.wrote
+    ada.gateway.tells(HungUp(200, "gone"))
+    await ada.ends()
+
+
+async def test_what_no_voice_said_is_agreed_to_by_nobody(plan: Plan) -> None:
+    ada = Call(plan)
+    await ada.hears("welcome")
+    ada.voiceless = True
+    ada.gateway.presses(PIN)
+    await ada.hears("consent_interview")
+    ada.gateway.presses("1")
+    await ada.ends()
+    assert not ada.wrote and not ada.line.joined
+
+
+async def test_a_number_kept_for_one_keeps_out_nobody_with_a_pin_of_their_own(plan: Plan) -> None:
+    other = Invited("ben", plan, True, over=False)
+    ada = Call(plan, consented=True, kept_for=other)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    (await ada.joined()).ends(None)
+    await ada.ends()
+    assert ada.line.joined
+
+
+async def test_legs_that_end_by_themselves_at_once_are_not_made_for_ever(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "REJOIN_S", (0.01, 0.02))
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    for n in (1, 2, 3):
+        (await ada.joined(n)).ends("dropped")
+    await ada.ends()
+    assert len(ada.legs) == 3 and ada.heard("failed")
+
+
+async def test_a_leg_that_held_the_interview_for_a_while_is_followed_by_as_many_as_before(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "REJOIN_S", (0.0,))
+    monkeypatch.setattr(lines, "AT_ONCE_S", 0.0)
+    ada = Call(plan, consented=True)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    for n in (1, 2, 3, 4):
+        (await ada.joined(n)).ends("dropped")
+    (await ada.joined(5)).ends(None)
+    await ada.ends()
+    assert not ada.heard("failed")
 
 
 async def test_a_hold_pauses_the_interview_and_the_return_goes_on(plan: Plan) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from telephone_calls import narrow, office, phone, silent
+from telephone_calls import agrees, narrow, office, phone, silent
 
 from agent.events import (
     CallJoined,
@@ -37,11 +37,8 @@ async def test_an_interview_by_telephone_from_the_pin_to_the_end(
         async with ada, phone() as anna:
             call = await anna.call("viva")
             await silent(call)
-            await call.press(pin)
-            await asyncio.sleep(1)
-            await call.press("1")
-            await asyncio.sleep(1)
-            await call.press("2")
+            await call.press(f"{pin}#")
+            await agrees(call, "12")
             await ada.asked("first")
             await call.say(narrow(PYTHON))
             await ada.asked("second")
@@ -51,7 +48,8 @@ async def test_an_interview_by_telephone_from_the_pin_to_the_end(
             await asyncio.wait_for(call.ended(), 30)
         assert ended.reason == "completed"
         [consent] = await ada.all(ConsentRecorded)
-        assert (consent.interview, consent.recording, consent.method) == (True, False, "key")
+        assert (consent.interview, consent.recording) == (True, False)
+        assert (consent.method, consent.recording_method) == ("key", "key")
         assert [one.method for one in await ada.all(Disclosed)] == ["spoken"]
         assert [one.channel for one in await ada.all(CallJoined)] == ["phone"]
         assert len(await ada.all(LineSpoken, kind="keys")) == 1
@@ -69,9 +67,7 @@ async def test_a_caller_who_dropped_calls_again_and_goes_on_at_the_same_question
             call = await anna.call("viva")
             await silent(call)
             await call.press(pin)
-            for key in "11":
-                await asyncio.sleep(1)
-                await call.press(key)
+            await agrees(call)
             await ada.asked("first")
             await call.hang_up()
             await ada.event(CallLeft, reason="hung_up")

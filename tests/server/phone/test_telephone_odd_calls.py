@@ -15,7 +15,7 @@ from calls_in import SDP, answered
 from full_disk import full
 from live_calls import BANK, PYTHON
 from standing_office import Standing, caller, enters, reaches, standing
-from telephone_calls import hears, narrow, silent
+from telephone_calls import agrees, hears, narrow, silent
 from voices import voice
 
 from agent.events import (
@@ -204,7 +204,8 @@ async def test_who_calls_twice_at_once_has_one_interview_on_the_newer_telephone(
         redialled = await anna.call("viva")  # within a second
         await reaches(ada, redialled, pin, 3)
         await redialled.hang_up()
-    assert len(await ada.all(LineSpoken, kind="greeting")) == 1
+    greetings = [one for one in await ada.all(LineSpoken, kind="greeting") if one.text]
+    assert len(greetings) == 1, "the older leg's was cut off before a word, or it had it all"
     assert [one.question_id for one in await ada.all(QuestionAsked)] == ["first"]
     await it.free()
 
@@ -215,7 +216,7 @@ async def test_a_full_disk_takes_no_consent_and_says_so_kindly(it: Standing) -> 
     async with ada, caller() as anna:
         call = await anna.call("viva")
         await enters(call, pin)
-        await call.press("1", gap_s=1.0)
+        await agrees(call, "1")
         async with full(store, await it.office.at.invite(PLAN)):
             await call.press("2")
             await asyncio.wait_for(call.ended(), 40)

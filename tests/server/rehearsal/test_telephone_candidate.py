@@ -72,10 +72,12 @@ def test_a_question_repeated_by_key_was_asked_for_before() -> None:
 
 def test_an_interview_that_was_partly_on_a_page_was_not_by_telephone() -> None:
     told = ev.Disclosed(at=0, version="1", method="spoken")
-    agreed = ev.ConsentRecorded(at=0, interview=True, recording=True, version="1", method="key")
+    once = ev.ConsentRecorded(at=0, interview=True, recording=True, version="1", method="key")
+    agreed = once.model_copy(update={"recording_method": "key"})
     phone, web = (ev.CallJoined(at=1, channel=one, epoch=1) for one in ("phone", "web"))
     assert happened("by_telephone", told, agreed, phone)
     assert not happened("by_telephone", told, agreed, phone, web)
+    assert not happened("by_telephone", told, once, phone)
 
 
 def test_moves_that_need_a_page_are_not_missed_by_telephone() -> None:

@@ -1,0 +1,61 @@
+"""What a caller's answers leave in the log: a disclosure only if it was heard, each in its way."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.events import ConsentRecorded, Disclosed, Event, InterviewEnded
+from agent.plan import Plan
+from server.phone.acts import Consent
+from server.phone.pins import Pins
+from server.phone.records import CallRecords
+from server.store import Store
+
+
+class Ada:
+    """Somebody's interview, and its log."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self.store, self.plan = store, plan
+        self.records = CallRecords(store, Pins(store, b"key"), lambda: 1.8e9)
+        self.id = ""
+
+    async def is_invited(self) -> None:
+        self.id = (await self.store.create_interview(self.plan)).interview_id
+
+    async def log(self) -> list[Event]:
+        return [stored.event for stored in await self.store.events(self.id)][1:]
+
+
+@pytest.fixture
+async def ada(store: Store, plan: Plan) -> Ada:
+    made = Ada(store, plan)
+    await made.is_invited()
+    return made
+
+
+async def test_two_answers_and_the_disclosure_before_them_are_written(ada: Ada) -> None:
+    await ada.records.consent(ada.id, Consent(True, False, "key", "spoken"))
+    told, agreed = await ada.log()
+    assert isinstance(told, Disclosed) and told.method == "spoken"
+    assert isinstance(agreed, ConsentRecorded)
+    assert (agreed.interview, agreed.recording) == (True, False)
+    assert (agreed.method, agreed.recording_method) == ("key", "spoken")
+    assert agreed.version == ada.plan.policy.consent.version
+    assert (await ada.records.invited(ada.id)).consented
+
+
+async def test_who_refuses_before_the_disclosure_was_heard_was_told_nothing(ada: Ada) -> None:
+    await ada.records.consent(ada.id, Consent(False, False, "key", disclosed=False))
+    [refused] = await ada.log()
+    assert isinstance(refused, ConsentRecorded) and refused.recording_method is None
+    assert not (await ada.records.invited(ada.id)).consented
+
+
+@pytest.mark.parametrize("disclosed", [True, False])
+async def test_who_wants_a_person_has_an_interview_that_is_over(ada: Ada, disclosed: bool) -> None:
+    await ada.records.wants_person(ada.id, disclosed=disclosed)
+    log = await ada.log()
+    assert isinstance(log[-1], InterviewEnded) and log[-1].reason == "declined_ai"
+    assert any(isinstance(event, Disclosed) for event in log) == disclosed
+    assert (await ada.records.invited(ada.id)).over
