@@ -7,7 +7,9 @@ another address. It needs no rights beyond those over a process of our own, cost
 holds where nobody wrote a firewall rule. A firewall stays the better place: this filter begins a
 moment after the socket does.
 
-`pidfd_getfd` (Linux 5.6) lends us the socket; some containers forbid it, and the state says so.
+`pidfd_getfd` (Linux 5.6) lends us the socket. It asks for the rights of ptrace: the same user, no
+privilege that we lack, and with Yama's `ptrace_scope` 1 a child of ours. Some containers forbid it,
+as Yama does from 2 on, and the state says so; our systemd unit allows the call by name.
 """
 
 from __future__ import annotations
