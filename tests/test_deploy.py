@@ -32,7 +32,7 @@ command = ("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-c", OPENS_A
 with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
     port = int(child.stdout.readline())
     try:
-        assert ports_of(child.pid) == {port}
+        assert set(ports_of(child.pid)) == {port}
         guard(child.pid, [Network("192.0.2.1")], {port})
         print("guarded")
     except NotGuarded as error:
