@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -40,11 +42,17 @@ class PhoneClient:
         self._must_be_up()
 
     async def press(self, keys: str) -> None:
-        try:
+        with _as_connection():
             await self.call.press(keys)
-        except SoftphoneError as error:
-            raise ConnectionError(str(error)) from error
         self._must_be_up()
+
+    async def hold(self, music: Samples, rate: int) -> None:
+        with _as_connection():
+            await self.call.hold(Resampler(rate, SAMPLE_RATE).push(music))
+
+    async def resume(self) -> None:
+        with _as_connection():
+            await self.call.resume()
 
     async def drop(self) -> None:
         """No BYE and no packet more: the server has to notice."""
@@ -80,10 +88,8 @@ class Caller:
 
     async def dial(self) -> PhoneClient:
         """Up to the answer. Raises `OSError`."""
-        try:
+        with _as_connection():  # not registered yet, busy, away
             return PhoneClient(await self._phone.call(self._to))
-        except SoftphoneError as error:  # not registered yet, busy, away
-            raise ConnectionError(str(error)) from error
 
     async def through_reception(self, leg: PhoneClient) -> PhoneClient:
         """From the answer to the interview's first words; the leg is closed where that fails.
@@ -103,6 +109,15 @@ class Caller:
             await leg.hears(time.monotonic() + AFTER_KEY_S)
             await leg.press(answer)
         self.agreed = True
+
+
+@contextmanager
+def _as_connection() -> Iterator[None]:
+    """What the telephone raises, as what breaks a leg."""
+    try:
+        yield
+    except SoftphoneError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def spoken_s(pcm: Samples) -> float:
