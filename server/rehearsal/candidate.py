@@ -35,8 +35,8 @@ T = TypeVar("T")
 TICK_S = 0.05
 FLOOR_WITHIN_S = 45.0
 """Longer than the longest reply, and than the silence ladder up to its last step."""
-JOIN_WITHIN_S = 60.0
-"""A killed server is started again within this."""
+JOIN_WITHIN_S = 150.0
+"""A killed server is started again within this, and a telephone's reception heard out."""
 RETRY_S = 0.3
 PAUSED_WITHIN_S = 20.0
 """A hold pauses the interview once what was said is written."""

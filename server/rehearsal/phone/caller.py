@@ -1,6 +1,7 @@
 """The candidate at a telephone: dials, keys the PIN, agrees by key, and is in the interview.
 
-What the reception says is not understood here, only heard: a key is pressed once its voice speaks.
+What the reception says is not understood here, only heard: the PIN is keyed into its voice, and a
+consent is given once it has said all that is consented to, which is when it pauses.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ SPEAKS_S = 0.3
 """So much of a voice is no click."""
 AFTER_KEY_S = 0.7
 """A line that a key cuts off is no longer heard by then."""
-RECEPTION_S = 40.0
+PAUSE_S = 2.0
+"""Between two of its lines it pauses for less."""
+RECEPTION_S = 120.0
+"""A plan's texts may be long."""
 TICK_S = 0.05
 FRAME = 160
 
@@ -64,6 +68,13 @@ class PhoneClient:
     async def hears(self, since: float) -> None:
         """Until a voice has spoken after this monotonic time."""
         while spoken_s(self.call.heard(since)) < SPEAKS_S:
+            self._must_be_up()
+            await asyncio.sleep(TICK_S)
+
+    async def hears_out(self, since: float) -> None:
+        """Until a voice has spoken after this monotonic time, and has paused."""
+        await self.hears(since)
+        while spoken_s(self.call.heard(time.monotonic() - PAUSE_S)) > 0:
             self._must_be_up()
             await asyncio.sleep(TICK_S)
 
@@ -106,7 +117,7 @@ class Caller:
         await leg.hears(0.0)
         await leg.press(self._pin)
         for answer in () if self.agreed else self._answers:
-            await leg.hears(time.monotonic() + AFTER_KEY_S)
+            await leg.hears_out(time.monotonic() + AFTER_KEY_S)
             await leg.press(answer)
         self.agreed = True
 

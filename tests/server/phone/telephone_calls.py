@@ -111,6 +111,14 @@ def narrow(words: str) -> np.ndarray:
     return pcm
 
 
+async def agrees(call: PhoneCall, *keys: str, pause_s: float = 1.2) -> None:
+    """To each question of the reception, once it was heard: a yes before that does not count."""
+    for key in keys:
+        await hears(call, asyncio.get_running_loop().time(), 0.2)
+        await silent(call, pause_s)
+        await call.press(key)
+
+
 async def hears(call: PhoneCall, since: float, seconds: float = 0.5, within_s: float = 30) -> None:
     """So much of our voice has come to the caller since then."""
     await until(lambda: loud_s(call, since) >= seconds, within_s, what=lambda: "nothing was heard")

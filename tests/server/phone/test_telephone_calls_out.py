@@ -14,7 +14,7 @@ from datetime import time as day_time
 import pytest
 import pytest_asyncio
 from standing_office import Standing, caller, standing
-from telephone_calls import hears, loud_s
+from telephone_calls import agrees, hears, loud_s
 from voices import voice
 
 from agent.events import CallJoined, ConsentRecorded, Disclosed, Event, Incident, LineSpoken
@@ -111,9 +111,7 @@ async def test_whoever_takes_it_and_agrees_has_the_interview(it: Standing) -> No
         await hears(call, 0.0, 1.0)
         begun = [one for one in await called.log() if isinstance(one, Disclosed | LineSpoken)]
         assert not begun, "nothing of an interview is said before somebody agreed"
-        for _ in range(3):  # it is me; the interview; the recording
-            await call.press("1", gap_s=0.3)
-            await hears(call, asyncio.get_running_loop().time(), 0.3)
+        await agrees(call, "1", "1", "1", pause_s=0.4)  # it is me; the interview; the recording
         await called.logged(CallJoined)
         await call.hang_up()
         assert await called.outcome() == "answered"

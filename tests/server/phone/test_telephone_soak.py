@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from telephone_calls import narrow, office, phone, silent
+from telephone_calls import agrees, narrow, office, phone, silent
 
 from agent.events import (
     CallJoined,
@@ -32,9 +32,7 @@ async def test_a_caller_who_thinks_for_a_minute_and_a_half_is_still_there(
             call = await anna.call("viva")
             await silent(call)
             await call.press(pin)
-            for key in "11":
-                await asyncio.sleep(1)
-                await call.press(key)
+            await agrees(call, "1", "1")
             await ada.asked("first")
             await asyncio.sleep(90)
             await call.say(narrow(PYTHON))
