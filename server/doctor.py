@@ -414,6 +414,8 @@ async def _borrow(url: str, credentials: tuple[str, str]) -> Finding:
 
 
 async def _phone(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.phone_forgotten:
+        yield Finding("phone", "note", settings.phone_forgotten, "See docs/phone.md.")
     if settings.phone:
         from server.phone.janus import examine  # only here: the rest knows no gateway
 

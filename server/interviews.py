@@ -20,6 +20,7 @@ from server.store import CallOut, Erased, InterviewRecord, Store
 
 DAY_S = 86_400.0
 MOST_DAYS = 366.0
+PHONE_OFF = "The telephone is off: VIVA_PHONE=true and a registrar are missing. See docs/phone.md."
 
 
 class NotEnded(Exception):
@@ -96,6 +97,8 @@ async def call(
 ) -> CallOut:
     """Have the candidate called by telephone, as soon as hours and caps allow. Raises `NoCall`,
     `UnknownInterview`."""
+    if not settings.phone:
+        raise outbound.NoCall("off", settings.phone_forgotten or PHONE_OFF)
     policy = outbound.policy_of(settings)
     dialled = outbound.number_of(number, policy)
     zone = zone or settings.phone_zone

@@ -290,6 +290,13 @@ class Settings(PhoneSettings):
         ]
 
     @property
+    def phone_forgotten(self) -> str:
+        """A sentence where a registrar is named, and the telephone is off all the same."""
+        if self.phone or not self.phone_registrar:
+            return ""
+        return "VIVA_PHONE_REGISTRAR is set, but the telephone is off: VIVA_PHONE=true is missing."
+
+    @property
     def grader_key(self) -> SecretStr:
         if self.grader_api_key.get_secret_value():
             return self.grader_api_key

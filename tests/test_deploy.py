@@ -13,6 +13,7 @@ import pytest
 
 from server import microphone_url
 from server.settings import Settings, load
+from tests import unit_filter
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "deploy" / "systemd" / "viva.service"
@@ -20,6 +21,25 @@ ENV = UNIT.with_suffix(".env")
 SHIPPED = [file for file in (ROOT / "deploy").rglob("*") if file.is_file()]
 MOST_EXPOSED = 2.5
 """systemd's measure from 0 to 10: 9.6 for a service that asks for nothing."""
+GUARDS_A_CHILD = """
+import subprocess, sys
+from server.phone.janus.doorkeeper import Network, NotGuarded, guard, ports_of
+OPENS_A_PORT = (
+    "import socket, time; one = socket.socket(type=socket.SOCK_DGRAM); one.bind(('127.0.0.1', 0));"
+    "print(one.getsockname()[1], flush=True); time.sleep(600)"
+)
+command = ("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-c", OPENS_A_PORT)
+with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+    port = int(child.stdout.readline())
+    try:
+        assert set(ports_of(child.pid)) == {port}
+        guard(child.pid, [Network("192.0.2.1")], {port})
+        print("guarded")
+    except NotGuarded as error:
+        print(error)
+    child.kill()
+"""
+"""As the telephone does with its gateway: `server.phone.janus.doorkeeper`."""
 
 
 @pytest.fixture
@@ -47,6 +67,24 @@ def test_the_unit_leaves_the_server_little_to_do_harm_with(unit: Path) -> None:
     found = re.search(r"Overall exposure level for viva.service: ([\d.]+)", done.stdout)
     assert found, done.stderr
     assert float(found[1]) <= MOST_EXPOSED
+
+
+def guards_a_child(unit: Path | None = None) -> str:
+    """What comes of it, in the bounds of a unit."""
+    program = [sys.executable, "-c", GUARDS_A_CHILD]
+    program = unit_filter.command(unit, *program) if unit else program
+    done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_unit_lets_the_server_keep_strangers_from_the_sip_port(tmp_path: Path) -> None:
+    if reason := unit_filter.why_not() or guards_a_child().removeprefix("guarded\n"):
+        pytest.skip(reason)
+    assert guards_a_child(UNIT) == "guarded\n"
+    narrower = tmp_path / UNIT.name
+    narrower.write_text(UNIT.read_text().replace(" pidfd_getfd\n", "\n"))
+    assert "Operation not permitted" in guards_a_child(narrower), "so the filter is a filter"
 
 
 @pytest.mark.parametrize("commented", [False, True])

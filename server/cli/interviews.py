@@ -69,4 +69,6 @@ def invite(
     if link.pin:
         at = f" at {link.phone_number}" if link.phone_number else ""
         typer.echo(f"By telephone{at}: PIN {shown(link.pin)}")
+    elif chosen.phone_forgotten:
+        say(f"No PIN. {chosen.phone_forgotten}")
     say(f"Interview {link.interview_id}; the link is good until {until}.")

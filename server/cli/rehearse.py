@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,13 @@ def rehearse(
         float,
         typer.Option(help="Percent of the telephone's packets lost, each way.", min=0, max=50),
     ] = 0.0,
+    jitter: Annotated[
+        float,
+        typer.Option(help="Up to so many milliseconds' delay of each of them.", min=0, max=1000),
+    ] = 0.0,
+    reorder: Annotated[
+        float, typer.Option(help="Percent of them that the next ones overtake.", min=0, max=50)
+    ] = 0.0,
     data_dir: Annotated[
         Path | None, typer.Option(help="Keep the server's data here [a temporary folder].")
     ] = None,
@@ -43,8 +51,9 @@ def rehearse(
     if lang not in ("en", "zh"):
         raise typer.BadParameter("en or zh", param_hint="--lang")
 
-    _check_way(phone, text, model, loss)
+    _check_way(phone, text, model, {"--loss": loss, "--jitter": jitter, "--reorder": reorder})
 
+    from server.phone.softphone.impairment import Impairment
     from server.rehearsal.run import Options, main
 
     options = Options(
@@ -58,13 +67,13 @@ def rehearse(
         recording=recording,
         text=text,
         phone=phone,
-        loss_percent=loss,
+        line=Impairment(loss=loss / 100, jitter_s=jitter / 1000, reorder=reorder / 100),
         data_dir=data_dir,
     )
     raise typer.Exit(main(options))
 
 
-def _check_way(phone: bool, text: bool, model: str | None, loss: float) -> None:
+def _check_way(phone: bool, text: bool, model: str | None, line: Mapping[str, float]) -> None:
     if phone and text:
         raise typer.BadParameter("a telephone has no keyboard", param_hint="--text")
     if phone and model is not None:
@@ -72,5 +81,6 @@ def _check_way(phone: bool, text: bool, model: str | None, loss: float) -> None:
             "the telephone's rehearsal has a network of its own, which no model outside is in",
             param_hint="--model",
         )
-    if loss and not phone:
-        raise typer.BadParameter("only the line of --phone loses packets", param_hint="--loss")
+    for name, amount in line.items():
+        if amount and not phone:
+            raise typer.BadParameter("only --phone has a line that is bad", param_hint=name)

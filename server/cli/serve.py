@@ -11,6 +11,11 @@ import typer
 from server.cli import password
 from server.cli.options import DataDir, ModelsDir, PublicUrl, say
 
+PHONE_HERE_ONLY = (
+    "--phone is this server's alone. Set VIVA_PHONE=true: without it `viva invite` makes no PIN,"
+    " `viva phone call` calls nobody, and `viva doctor` does not look at the telephone."
+)
+
 
 def add_to(app: typer.Typer) -> None:
     app.command()(serve)
@@ -70,7 +75,8 @@ def serve(
     ] = None,
     turn_user: Annotated[str | None, typer.Option(help="User name at the TURN server.")] = None,
     phone: Annotated[
-        bool | None, typer.Option("--phone", help="Take telephone calls: docs/phone.md [no].")
+        bool | None,
+        typer.Option("--phone", help="Take telephone calls; better VIVA_PHONE=true [no]."),
     ] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error [info].")
@@ -87,6 +93,8 @@ def serve(
     from server import logs, preflight, settings
 
     chosen = settings.load(**given)
+    if phone and not settings.load(**given | {"phone": None}).phone:
+        say(PHONE_HERE_ONLY)
     logs.configure(chosen.log_level)
     ask = password.ask_at_start if sys.stdin.isatty() else None
     ready = preflight.check(chosen, plans or (), ask_password=ask)

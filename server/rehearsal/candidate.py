@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
+import numpy as np
 from aiortc.exceptions import InvalidStateError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
@@ -25,7 +26,7 @@ from server.rehearsal.client import Refused
 from server.rehearsal.floor import Floor
 from server.rehearsal.legs import Connect, SpokenLeg
 from server.rehearsal.notebook import Notebook
-from server.rehearsal.script import Performance, Step, Turn
+from server.rehearsal.script import Performance, Step, Turn, on_hold
 from server.rehearsal.voicebox import Voicebox
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,11 @@ T = TypeVar("T")
 TICK_S = 0.05
 FLOOR_WITHIN_S = 45.0
 """Longer than the longest reply, and than the silence ladder up to its last step."""
-JOIN_WITHIN_S = 120.0
-"""A killed server is started again, or a telephone's reception listened to, within this."""
+JOIN_WITHIN_S = 150.0
+"""A killed server is started again within this, and a telephone's reception heard out."""
 RETRY_S = 0.3
+PAUSED_WITHIN_S = 20.0
+"""A hold pauses the interview once what was said is written."""
 
 
 class Lost(Exception):
@@ -229,9 +232,11 @@ class Candidate:
             await self._or_lost(asyncio.sleep(turn.reaction_s))
         for place, step in enumerate(turn.steps):
             self._rest = (question_id, turn.steps[place:])
-            if step.drop is not None:
+            if step.drop is not None or step.hold is not None:
                 self._rest = (question_id, turn.steps[place + 1 :])
             await self._do(step, question_id)
+            if step.hold is not None:
+                return  # the question is said again, and then the floor is given
         self._rest = (None, ())
 
     async def _do(self, step: Step, question_id: str | None) -> None:
@@ -251,6 +256,8 @@ class Candidate:
             self.doing.now("away")
             await asyncio.sleep(step.drop)
             raise Lost
+        elif step.hold is not None:
+            await self._put_on_hold(step.hold)
         else:
             await self._send({"type": "hang_up"})
 
@@ -267,6 +274,18 @@ class Candidate:
         assert self._call is not None, "a script with keys is for a telephone"
         self.floor.acted()
         await self._or_lost(self._call.press(key))
+
+    async def _put_on_hold(self, seconds: float) -> None:
+        """What is heard meanwhile in place of music are words, which nobody is to take for ours."""
+        assert self._call is not None and self._voice is not None, "a script with hold is spoken"
+        music = np.concatenate([self._voice[words] for words in on_hold(self._performance.script)])
+        await self._or_lost(self._call.hold(music, voicebox.RATE))
+        async with asyncio.timeout(PAUSED_WITHIN_S):
+            while self.floor.last_event != "call_left":
+                await self._or_lost(asyncio.sleep(TICK_S))
+        await self._or_lost(asyncio.sleep(seconds))
+        self.floor.rejoined()
+        await self._or_lost(self._call.resume())
 
     async def _send(self, message: dict[str, Any]) -> None:
         assert self._socket is not None, "joined"

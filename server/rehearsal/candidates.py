@@ -150,8 +150,11 @@ def _english(chance: random.Random) -> Script:
 
 
 def _by_telephone(script: Script) -> Script:
-    """The same answers; keys in place of buttons, and one question answered that a page skips."""
+    """The same answers; keys in place of buttons, a hold, and one question answered that a page
+    skips."""
     answers = dict(script.answers)
+    # On hold in the middle of a question, which is then said again.
+    answers["project"] = (Turn(barge_in_s=2.0, steps=(Step(hold=0.5),)), *answers["project"])
     _, *rest = answers["mistake"]
     answers["mistake"] = (Turn(steps=(Step(key="*"),)), *rest)
     weakness = Step(say="I worry about small details, so I now make a list every morning.")

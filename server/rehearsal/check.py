@@ -21,7 +21,13 @@ from agent.moves import MOVE_NAMES
 from agent.plan import Plan, Question
 from agent.report_schema import Report
 from server.rehearsal import sound, words
-from server.rehearsal.script import LONG_ANSWER_PAUSES, LONG_ANSWER_S, Demand, Script
+from server.rehearsal.script import (
+    LONG_ANSWER_PAUSES,
+    LONG_ANSWER_S,
+    Demand,
+    Script,
+    on_hold,
+)
 
 MAX_WORD_ERROR_RATE = 0.10
 MAX_TIME_ERROR_S = 0.3
@@ -68,6 +74,8 @@ class Run:
     """Final reports in the store."""
     chain_fault: str = ""
     """Why the hash chain does not hold."""
+    joins: int = 0
+    """How often the candidate connected, or called."""
     strict: bool = True
     """The script fits the plan and the model turn by turn: nothing unforeseen, nothing left."""
     trouble: Sequence[str] = field(default=())
@@ -341,6 +349,15 @@ def _finish_key(run: Run) -> bool:
     return False
 
 
+def _hold(run: Run) -> bool:
+    """Each hold ended a leg and began another, in the same call and at the same question."""
+    legs, held = (
+        len(run.of(ev.CallJoined)),
+        sum(step.hold is not None for step in run.script.steps()),
+    )
+    return 0 < held == legs - run.joins
+
+
 HAPPENED: Mapping[Demand, Callable[[Run], bool]] = {
     "every_move": _every_move,
     "move_refused": lambda run: bool(run.of(ev.MoveRefused)),
@@ -355,6 +372,7 @@ HAPPENED: Mapping[Demand, Callable[[Run], bool]] = {
     "every_spoken_move": _every_spoken_move,
     "repeat_key": _repeat_key,
     "finish_key": _finish_key,
+    "hold": _hold,
 }
 
 
@@ -380,6 +398,14 @@ def what_was_said_was_heard(run: Run) -> Iterator[str]:
         lost, doubled = words.lost_and_doubled(sentences, " ".join(heard.get(key, ())))
         yield from (f"said to {key} and not heard: “{text}”" for text in lost)
         yield from (f"heard more often to {key} than said: “{text}”" for text in doubled)
+
+
+def what_was_played_on_hold_was_no_answer(run: Run) -> Iterator[str]:
+    held = any(step.hold is not None for step in run.script.steps())
+    heard = " ".join(one["text"] for one in _candidate(run.report) if one.get("text"))
+    for text in on_hold(run.script) if held and not run.unforeseen else ():
+        if words.stands_in(text, heard):
+            yield f"said on hold, and taken for an answer: “{text}”"
 
 
 def what_was_recognised_is_in_the_report(run: Run) -> Iterator[str]:
@@ -539,6 +565,7 @@ RULES: tuple[Rule, ...] = (
     what_was_to_happen_happened,
     what_was_to_be_said_was_said,
     what_was_said_was_heard,
+    what_was_played_on_hold_was_no_answer,
     what_was_recognised_is_in_the_report,
     typed_words_stand_as_typed,
     times_are_those_of_the_sound,

@@ -20,6 +20,11 @@ class SpokenLeg(Protocol):
     async def press(self, keys: str) -> None:
         """Keys of a telephone."""
 
+    async def hold(self, music: Samples, rate: int) -> None:
+        """Play this over and over in place of whatever is said, and listen to nobody."""
+
+    async def resume(self) -> None: ...
+
     async def drop(self) -> None:
         """Vanish: nobody is told."""
 
@@ -42,6 +47,12 @@ class BrowserLeg:
 
     async def press(self, keys: str) -> None:
         raise ValueError(f"a browser has no keys: {keys}")
+
+    async def hold(self, music: Samples, rate: int) -> None:
+        raise ValueError("a browser puts nobody on hold")
+
+    async def resume(self) -> None:
+        raise ValueError("a browser puts nobody on hold")
 
 
 def in_browser(guest: Guest) -> Connect:

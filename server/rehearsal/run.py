@@ -26,6 +26,7 @@ import prompts
 from agent import planfile
 from agent.plan import Language, Plan
 from server.hosts import of_url
+from server.phone.softphone.impairment import CLEAN, Impairment
 from server.rehearsal import answers, check, evidence, figures, model
 from server.rehearsal.candidate import Candidate
 from server.rehearsal.candidates import built_in
@@ -71,8 +72,8 @@ class Options:
     """Type everything: no WebRTC."""
     phone: bool = False
     """Call by telephone, through a registrar and the gateway."""
-    loss_percent: float = 0.0
-    """Of the telephone's packets, each way."""
+    line: Impairment = CLEAN
+    """What the telephone's does to packets, each way."""
     data_dir: Path | None = None
     """Where the server keeps its data; None: a folder that is gone afterwards."""
 
@@ -166,7 +167,7 @@ async def rehearse(options: Options, parts: Cast, console: Console) -> int:
         telephones = None
         if options.phone:  # first: all that comes is to be in its network
             telephones = await stack.enter_async_context(
-                stage(folder, loss_percent=options.loss_percent, seed=options.seed)
+                stage(folder, line=options.line, seed=options.seed)
             )
         url = options.model or stack.enter_context(model.serving(seed=options.seed))
         key = secrets.token_urlsafe(24)
@@ -297,6 +298,8 @@ def _to_come(performance: Performance, seen: set[str]) -> Iterator[str]:
                 yield f"the {step.press} button"
             if step.key is not None:
                 yield f"the {step.key} key"
+            if step.hold is not None:
+                yield "a hold and back"
 
 
 def _run(
@@ -322,6 +325,7 @@ def _run(
         left=performance.left(),
         reports=left.interview["report_revision"] or 0,
         chain_fault="" if left.interview["chain_ok"] else "the hash chain does not verify",
+        joins=candidate.joins,
         strict=parts.strict,
         trouble=candidate.trouble,
     )

@@ -30,10 +30,11 @@ Demand = Literal[
     "every_spoken_move",
     "repeat_key",
     "finish_key",
+    "hold",
 ]
 """Something that the run must contain, or it fails."""
 NEEDS_TELEPHONE: frozenset[Demand] = frozenset(
-    {"by_telephone", "every_spoken_move", "repeat_key", "finish_key"}
+    {"by_telephone", "every_spoken_move", "repeat_key", "finish_key", "hold"}
 )
 ALL_DEMANDS: tuple[Demand, ...] = tuple(
     demand for demand in get_args(Demand) if demand not in NEEDS_TELEPHONE
@@ -73,13 +74,15 @@ class Step(_Part):
     """A key of the telephone."""
     drop: float | None = Field(None, ge=0, le=60)
     """Lose the network; come back after so many seconds."""
+    hold: float | None = Field(None, ge=0, le=60)
+    """Put the interviewer on hold by telephone; come back so many seconds after it has paused."""
     hang_up: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _one_thing(self) -> Step:
         if len(self.model_fields_set) != 1:
             raise ValueError(
-                "a step has exactly one of: say, pause, type, press, key, drop, hang_up"
+                "a step has exactly one of: say, pause, type, press, key, drop, hold, hang_up"
             )
         return self
 
@@ -131,6 +134,12 @@ class Script(_Part):
         )
 
 
+def on_hold(script: Script) -> list[str]:
+    """What a held interviewer hears: sentences that are said at no other time, unless the script
+    is at its end."""
+    return [step.say for step in script.otherwise.steps if step.say]
+
+
 class UnknownQuestion(ValueError):
     """The script answers a question that the plan does not ask."""
 
@@ -156,8 +165,8 @@ def check_way(script: Script, *, by_telephone: bool) -> None:
         for step in (step for turn in turns for step in turn.steps):
             if by_telephone and (step.press or step.type or step.hang_up):
                 raise WrongWay(f"{key}: by telephone nothing is typed and no button pressed; `key`")
-            if not by_telephone and step.key:
-                raise WrongWay(f"{key}: `key: {step.key}` is for a telephone, with --phone")
+            if not by_telephone and (step.key or step.hold is not None):
+                raise WrongWay(f"{key}: `key` and `hold` are for a telephone, with --phone")
 
 
 class Performance:

@@ -7,7 +7,9 @@ another address. It needs no rights beyond those over a process of our own, cost
 holds where nobody wrote a firewall rule. A firewall stays the better place: this filter begins a
 moment after the socket does.
 
-`pidfd_getfd` (Linux 5.6) lends us the socket; some containers forbid it, and the state says so.
+`pidfd_getfd` (Linux 5.6) lends us the socket. It asks for the rights of ptrace: the same user, no
+privilege that we lack, and with Yama's `ptrace_scope` 1 a child of ours. Some containers forbid it,
+as Yama does from 2 on, and the state says so; our systemd unit allows the call by name.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 SO_ATTACH_FILTER = 26
+IP_RECVERR = 11
 _PIDFD_GETFD = 438  # the same on every architecture
 _MOST = 200  # networks: a jump of the filter's language reaches 255 instructions
 Network = ipaddress.IPv4Network
@@ -57,9 +60,10 @@ def filter_code(allowed: Iterable[Network]) -> list[tuple[int, int, int, int]]:
     return [*code, (_RETURN, 0, 0, 0)]
 
 
-def ports_of(pid: int) -> set[int]:
-    """The ports at which a process takes IPv4 packets of anybody. Raises `NotGuarded`."""
-    return {port for borrowed in _sockets(pid) if (port := _open_port(borrowed))}
+def ports_of(pid: int) -> dict[int, bool]:
+    """The ports at which a process takes IPv4 packets of anybody, and whether it asks the kernel
+    to be told of ICMP errors there. Raises `NotGuarded`."""
+    return {port: _asks(one) for one in _sockets(pid) if (port := _open_port(one))}
 
 
 def guard(pid: int, allowed: Iterable[Network], ports: Collection[int]) -> None:
@@ -85,6 +89,10 @@ def _open_port(one: socket.socket) -> int:
         one.getpeername()
         return 0  # the kernel already takes nobody else's
     return int(one.getsockname()[1])
+
+
+def _asks(one: socket.socket) -> bool:
+    return bool(one.getsockopt(socket.IPPROTO_IP, IP_RECVERR))
 
 
 def _sockets(pid: int) -> Iterator[socket.socket]:

@@ -104,7 +104,8 @@ async def _running(settings: Settings) -> AsyncIterator[Told]:
     state = await asyncio.to_thread(_kept, folder_of(settings))
     if state is None:
         text = "The phone's server does not run: registration and SIP port are not tried."
-        yield Told("phone", "note", text, "Start it with: viva serve --phone")
+        to_do = "Start it with: viva serve. One that began before VIVA_PHONE was set: again."
+        yield Told("phone", "note", text, to_do)
         return
     if state.get("state") != "up":
         text = (

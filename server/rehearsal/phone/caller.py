@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -29,7 +31,8 @@ AFTER_KEY_S = 0.7
 """A line that a key cuts off is no longer heard by then."""
 PAUSE_S = 2.0
 """A voice that is still for so long has come to its end; it waits longer for an answer."""
-RECEPTION_S = 90.0
+RECEPTION_S = 120.0
+"""A plan's texts may be long."""
 TICK_S = 0.05
 FRAME = 160
 
@@ -45,11 +48,17 @@ class PhoneClient:
         self._must_be_up()
 
     async def press(self, keys: str) -> None:
-        try:
+        with _as_connection():
             await self.call.press(keys)
-        except SoftphoneError as error:
-            raise ConnectionError(str(error)) from error
         self._must_be_up()
+
+    async def hold(self, music: Samples, rate: int) -> None:
+        with _as_connection():
+            await self.call.hold(Resampler(rate, SAMPLE_RATE).push(music))
+
+    async def resume(self) -> None:
+        with _as_connection():
+            await self.call.resume()
 
     async def drop(self) -> None:
         """No BYE and no packet more: the server has to notice."""
@@ -92,10 +101,8 @@ class Caller:
 
     async def dial(self) -> PhoneClient:
         """Up to the answer. Raises `OSError`."""
-        try:
+        with _as_connection():  # not registered yet, busy, away
             return PhoneClient(await self._phone.call(self._to))
-        except SoftphoneError as error:  # not registered yet, busy, away
-            raise ConnectionError(str(error)) from error
 
     async def through_reception(self, leg: PhoneClient) -> PhoneClient:
         """From the answer to the interview's first words; the leg is closed where that fails.
@@ -115,6 +122,15 @@ class Caller:
             await leg.hears_out(time.monotonic() + AFTER_KEY_S)
             await leg.press(answer)
         self.agreed = True
+
+
+@contextmanager
+def _as_connection() -> Iterator[None]:
+    """What the telephone raises, as what breaks a leg."""
+    try:
+        yield
+    except SoftphoneError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def spoken_s(pcm: Samples) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.phone.softphone.errors import SoftphoneError
-from server.phone.softphone.impairment import Impairment
+from server.phone.softphone.impairment import CLEAN, Impairment
 from server.phone.softphone.options import Options
 from server.phone.softphone.phone import Phone
 from server.rehearsal.phone.ground import CALLERS, PBX, VIVA, Ground
@@ -34,14 +34,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, *, loss_percent: float = 0.0, seed: int = 0) -> AsyncIterator[Stage]:
-    """This thread, and whatever it starts from here on, is in the network. `loss_percent` of the
-    candidate's packets are lost, each way. Raises `StageFailed`."""
+async def stage(folder: Path, *, line: Impairment = CLEAN, seed: int = 0) -> AsyncIterator[Stage]:
+    """This thread, and whatever it starts from here on, is in the network. `line`: what becomes of
+    the candidate's packets, each way. Raises `StageFailed`."""
     words = {name: secrets.token_hex(12) for name in (SERVER, CANDIDATE)}
     (folder / "telephone").mkdir(exist_ok=True)
     with Ground(folder / "telephone") as ground:
         registrar = Registrar(ground, words)
-        phone = _phone(registrar.address, words[CANDIDATE], loss_percent, seed)
+        phone = _phone(registrar.address, words[CANDIDATE], line, seed)
         try:
             await registrar.start()
             await phone.__aenter__()
@@ -53,8 +53,7 @@ async def stage(folder: Path, *, loss_percent: float = 0.0, seed: int = 0) -> As
             await phone.__aexit__(None, None, None)
 
 
-def _phone(registrar: str, word: str, loss_percent: float, seed: int) -> Phone:
-    line = Impairment(loss=loss_percent / 100)
+def _phone(registrar: str, word: str, line: Impairment, seed: int) -> Phone:
     options = Options(codecs=("PCMU/8000",), sending=line, hearing=line)
     return Phone(CALLERS, registrar, CANDIDATE, word, seed=seed + 1, options=options)
 

@@ -28,15 +28,12 @@ from server.phone.resolver import resolve
 from server.phone.softphone.call import PhoneCall
 from server.phone.softphone.phone import Phone
 from server.phone.switchboard import BoardSettings, Switchboard
-from server.rehearsal.phone.caller import AFTER_KEY_S
 from server.rehearsal.phone.ground import CALLERS, PBX, VIVA, until
 from server.store import Store
 
 KEY = b"a key of the tests"
 REGISTRAR = f"{PBX}:5060"
 VALID_S = 3600.0
-INTO_QUESTION_S = 6.0
-"""Of our voice: the texts of `short_plan` are 2 or 3 s of it, the questions behind them 7 or 9."""
 
 
 @dataclass
@@ -114,16 +111,17 @@ def narrow(words: str) -> np.ndarray:
     return pcm
 
 
+async def agrees(call: PhoneCall, *keys: str, pause_s: float = 1.2) -> None:
+    """To each question of the reception, once it was heard: a yes before that does not count."""
+    for key in keys:
+        await hears(call, asyncio.get_running_loop().time(), 0.2)
+        await silent(call, pause_s)
+        await call.press(key)
+
+
 async def hears(call: PhoneCall, since: float, seconds: float = 0.5, within_s: float = 30) -> None:
     """So much of our voice has come to the caller since then."""
     await until(lambda: loud_s(call, since) >= seconds, within_s, what=lambda: "nothing was heard")
-
-
-async def agrees(call: PhoneCall, keys: str = "11") -> None:
-    """A key into each of the reception's questions, behind the plan's texts."""
-    for key in keys:
-        await hears(call, asyncio.get_running_loop().time() + AFTER_KEY_S, INTO_QUESTION_S)
-        await call.press(key)
 
 
 def loud_s(call: PhoneCall, since: float = 0.0) -> float:

@@ -14,6 +14,8 @@ CANDIDATE = """
 voice: {name: en-us+m1, rate: 155}
 answers:
   warm_up:
+    - barge_in_s: 1.5
+      steps: [{hold: 0.5}]
     - steps: [{say: In my free time I enjoy hiking and cooking.}, {key: "#"}]
   experience:
     - steps: [{key: "*"}]
@@ -22,7 +24,7 @@ answers:
         - say: I used Python and testing every day.
         - drop: 0.5
         - say: In my last job I built a payment system for a bank.
-demands: [by_telephone, repeat_key, finish_key, rejoin]
+demands: [by_telephone, repeat_key, finish_key, rejoin, hold]
 """
 
 

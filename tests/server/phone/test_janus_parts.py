@@ -205,7 +205,7 @@ def test_a_stranger_is_dropped_by_the_kernel() -> None:
             assert other.stdout is not None
             port = int(other.stdout.readline())
             try:
-                assert ports_of(other.pid) == {port}
+                assert ports_of(other.pid) == {port: False}
                 guard(other.pid, [Network("127.0.0.8/31"), Network("127.0.0.3")], {port})
             except NotGuarded as error:
                 pytest.skip(f"no filter here: {error}")

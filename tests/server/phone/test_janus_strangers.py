@@ -13,6 +13,7 @@ import pytest_asyncio
 from bridges import (
     account,
     answer,
+    answers_options,
     bridge,
     call_viva,
     comes_in,
@@ -118,6 +119,18 @@ async def test_a_strangers_call_past_the_pbx_rings_nowhere(
     stranger = ground.sipp(refused(486), f"{VIVA}:{port}", "-s", "viva", *patience, ip=STRANGER)
     assert await stranger.ended() != 0
     assert len(desk.calls) == before and up.free_lines == 2
+
+
+async def test_a_second_masters_port_is_kept_from_strangers_too(
+    up: JanusBridge, ground: Ground
+) -> None:
+    (before,) = up.state.sip_ports
+    await up._of["main"]._begin_again()  # as where the plugin knows the master no more
+    await ready(up)
+    (port,) = {*up.state.sip_ports} - {before}  # which takes its leave of the registrar yet
+    assert up.state.guarded
+    assert await answers_options(PBX, port)
+    assert not await answers_options(STRANGER, port)
 
 
 async def test_who_has_no_encryption_where_it_is_demanded_is_refused_with_488(

@@ -32,7 +32,7 @@ async def test_a_caller_who_thinks_for_a_minute_and_a_half_is_still_there(
             call = await anna.call("viva")
             await silent(call)
             await call.press(pin)
-            await agrees(call)
+            await agrees(call, "1", "1")
             await ada.asked("first")
             await asyncio.sleep(90)
             await call.say(narrow(PYTHON))

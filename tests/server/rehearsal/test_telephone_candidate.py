@@ -43,12 +43,18 @@ def test_the_telephones_candidate_has_keys_in_place_of_buttons() -> None:
     assert [step.key for step in steps if step.key] == ["*", "#"]
     assert not [step for step in steps if step.press or step.type]
     assert sum(step.drop is not None for step in steps) == 1
+    assert [step.hold for step in parts.script.answers["project"][0].steps] == [0.5]
     assert set(parts.script.answers) == {question.id for question in PLAN.questions()}
 
 
 @pytest.mark.parametrize(
     ("step", "by_telephone"),
-    [(Step(press="skip"), True), (Step(type="No."), True), (Step(key="*"), False)],
+    [
+        (Step(press="skip"), True),
+        (Step(type="No."), True),
+        (Step(key="*"), False),
+        (Step(hold=0.0), False),
+    ],
 )
 def test_a_script_that_its_candidate_cannot_play_is_refused(step: Step, by_telephone: bool) -> None:
     script = Script(answers={"warm_up": (Turn(steps=(step,)),)})
@@ -61,6 +67,23 @@ def test_a_turn_that_no_silence_ended_was_ended_by_key() -> None:
     assert happened("finish_key", settled(None), MOVED)
     assert not happened("finish_key", settled(0.7), MOVED)
     assert not happened("finish_key", settled(None), LEFT, MOVED)  # the end of a call, not a key
+
+
+def test_a_hold_is_a_leg_more_than_there_were_calls() -> None:
+    held = Script(answers={"warm_up": (Turn(steps=(Step(hold=1.0),)),)})
+    legs = [ev.CallJoined(at=1, channel="phone", epoch=n) for n in (1, 2)]
+    for joins, happened in ((1, True), (2, False)):
+        one = check.Run(PLAN, held, events=legs, report={}, stock={}, joins=joins)
+        assert check.HAPPENED["hold"](one) is happened
+
+
+@pytest.mark.parametrize("heard", ["I like hiking.", "In general I usually plan my day every week"])
+def test_what_is_played_on_hold_is_no_answer(heard: str) -> None:
+    held = Script(answers={"warm_up": (Turn(steps=(Step(hold=1.0),)),)})
+    report = {"transcript": [{"speaker": "candidate", "text": heard}]}
+    one = check.Run(PLAN, held, events=(), report=report, stock={})
+    found = list(check.what_was_played_on_hold_was_no_answer(one))
+    assert bool(found) is heard.startswith("In general")
 
 
 def test_a_question_repeated_by_key_was_asked_for_before() -> None:
@@ -105,10 +128,16 @@ def test_what_is_missing_is_named_with_its_package(
 
 @pytest.mark.parametrize(
     "wrong",
-    [(True, True, None, 0.0), (True, False, "http://127.0.0.1:9/v1", 0.0), (False, False, None, 5)],
+    [
+        (True, True, None, {}),
+        (True, False, "http://127.0.0.1:9/v1", {"--loss": 0.0}),
+        (False, False, None, {"--loss": 5.0}),
+        (False, False, None, {"--loss": 0.0, "--jitter": 40.0}),
+        (False, False, None, {"--reorder": 2.0}),
+    ],
 )
 def test_options_that_contradict_each_other_are_refused(
-    wrong: tuple[bool, bool, str | None, float],
+    wrong: tuple[bool, bool, str | None, dict[str, float]],
 ) -> None:
     with pytest.raises(typer.BadParameter):
         _check_way(*wrong)
