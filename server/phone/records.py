@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.events import Event, Incident
+from agent.events import Event
 from agent.plan import Plan
 from server import consents
 from server.phone.acts import Consent
@@ -70,11 +70,6 @@ class CallRecords:
         record, plan, _ = await self._all(interview_id)
         told: Literal["spoken"] | None = "spoken" if disclosed else None
         await consents.decline_ai(self._store, record, plan, self._clock(), told=told)
-
-    async def incident(self, interview_id: str, kind: str, detail: str = "") -> None:
-        """Something about a call that the report's reader should know."""
-        made = Incident(at=self._clock(), kind=kind, detail=detail)
-        await self._store.append(interview_id, None, [made])
 
     async def _all(self, interview_id: str) -> tuple[InterviewRecord, Plan, list[Event]]:
         record = await self._store.interview(interview_id)
