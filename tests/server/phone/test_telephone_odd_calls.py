@@ -15,7 +15,7 @@ from calls_in import SDP, answered
 from full_disk import full
 from live_calls import BANK, PYTHON
 from standing_office import Standing, caller, enters, reaches, standing
-from telephone_calls import hears, narrow, silent
+from telephone_calls import agrees, hears, narrow, silent
 from voices import voice
 
 from agent.events import (
@@ -28,7 +28,7 @@ from agent.events import (
     RequestMade,
 )
 from server.phone import line as lines
-from server.phone import switchboard
+from server.phone import reception, switchboard
 from server.phone.softphone.call import PhoneCall
 from server.phone.softphone.errors import Refused
 from server.phone.softphone.options import Options
@@ -91,9 +91,15 @@ async def test_what_no_codec_fits_is_refused_with_488(it: Standing) -> None:
     await it.free()
 
 
-async def test_a_telephone_that_wants_dtls_has_a_call_without_sound(it: Standing) -> None:
-    """Janus takes the call, refuses its sound, and tells us neither; such telephones hang up."""
-    scenario = answered(body=DTLS, ends="caller")
+@pytest.mark.parametrize("ends", ["caller", "callee"])
+async def test_a_telephone_that_wants_dtls_has_a_call_without_sound(
+    it: Standing, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Janus takes the call, refuses its sound, and tells us neither. Such telephones hang up; on
+    one that does not we do, since nobody answers what nobody hears."""
+    monkeypatch.setattr(reception, "ANSWER_S", 0.3)
+    monkeypatch.setattr(reception, "ASKS", 1)
+    scenario = answered(body=DTLS, ends=ends)
     encrypted = it.ground.sipp(scenario, it.pbx.address, "-s", "viva")
     assert await encrypted.ended() == 0, encrypted.said
     await it.free()
@@ -215,7 +221,9 @@ async def test_a_full_disk_takes_no_consent_and_says_so_kindly(it: Standing) -> 
     async with ada, caller() as anna:
         call = await anna.call("viva")
         await enters(call, pin)
-        await call.press("1", gap_s=1.0)
+        await agrees(call, "1")
+        await hears(call, asyncio.get_running_loop().time(), 0.2)
+        await silent(call, 1.2)
         async with full(store, await it.office.at.invite(PLAN)):
             await call.press("2")
             await asyncio.wait_for(call.ended(), 40)
