@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonschema
 from telephone_calls import Office
+from telephone_scripts import UNJUDGED
 
 from agent.answers import Utterance
 from agent.grades import QuestionGrade
@@ -22,8 +23,20 @@ from agent.report import schema
 from asr.engine import Engine
 from server.jobs import ReportRunner
 from server.rehearsal import model
+from server.rehearsal.run import shipped_plan
 from server.settings import Settings
 from server.wiring import model_client, provenance_of
+
+
+def judged(plan: Plan) -> Plan:
+    """The same, each question judged as the rehearsal's first one that counts: otherwise there is
+    nothing to grade."""
+    shipped = shipped_plan("rehearsal_en.yaml").model_dump(mode="json", exclude_unset=True)
+    checks = shipped["stages"][1]["questions"][0]["checks"]
+    whole = plan.model_dump(mode="json", exclude_unset=True) | {"rubrics": shipped["rubrics"][:1]}
+    for question in (one for stage in whole["stages"] for one in stage.get("questions", ())):
+        question |= {"rubric_ids": [whole["rubrics"][0]["id"]], "checks": checks}
+    return Plan.model_validate(whole | {"dimension_weights": dict.fromkeys(UNJUDGED, 0)})
 
 
 @dataclass
@@ -58,10 +71,8 @@ class Reports:
 
     async def of(self, interview_id: str) -> dict[str, Any]:
         """The one report of an interview that has one; valid."""
-        record = await self.at.at.store.interview(interview_id)
-        assert record.report_revision == 1
         stored = await self.at.at.store.report(interview_id)
-        assert stored is not None
+        assert stored is not None and stored.revision == 1
         report: dict[str, Any] = json.loads(stored.json)
         jsonschema.Draft202012Validator(schema()).validate(report)
         return report

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from live_calls import Caller
-from telephone_calls import Office, agrees, narrow, office, phone, silent
-from telephone_reports import covered, reports, shape
+from telephone_calls import Office, agrees, hears, narrow, office, phone
+from telephone_reports import covered, judged, reports, shape
 
 from agent.events import (
     CallJoined,
@@ -28,7 +28,7 @@ from tests.session.short_plans import short_plan
 
 pytestmark = [pytest.mark.phone, pytest.mark.usefixtures("telephone_programs")]
 
-PLAN = short_plan({"think_time_s": 3})
+PLAN = judged(short_plan({"think_time_s": 3}))
 PYTHON = "I used Python and testing every day."
 BANK = "In my last job I built a payment system for a bank."
 
@@ -56,7 +56,7 @@ async def test_an_interview_by_telephone_has_the_report_that_a_browsers_has(
         ada, pin = await it.invite(PLAN)
         async with ada, phone() as anna:
             call = await anna.call("viva")
-            await silent(call)
+            await hears(call, 0.0, 0.3)
             await call.press(f"{pin}#")
             await agrees(call, "1", "2")
             beside = asyncio.create_task(in_a_browser(it))
@@ -71,7 +71,7 @@ async def test_an_interview_by_telephone_has_the_report_that_a_browsers_has(
             await call.press("#")
             ended: InterviewEnded = await ada.event(InterviewEnded)
             making = asyncio.create_task(made.runner.make_one())
-            await made.gate.begun.wait()
+            await asyncio.wait_for(made.gate.begun.wait(), 30)
             await call.hang_up()
             assert call.state == "ended" and not making.done()
             made.gate.open.set()
@@ -103,7 +103,7 @@ async def test_a_caller_who_dropped_twice_goes_on_at_the_same_question_and_then_
         ada, pin = await it.invite(PLAN)
         async with ada, phone() as anna:
             call = await anna.call("viva")
-            await silent(call)
+            await hears(call, 0.0, 0.3)
             await call.press(pin)
             await agrees(call, "1", "1")
             await ada.asked("first")
@@ -137,7 +137,7 @@ async def test_a_caller_who_dropped_twice_goes_on_at_the_same_question_and_then_
 async def comes_back(anna: Phone, ada: Caller, pin: str, n: int, question: str) -> PhoneCall:
     """For the n-th time, to the question that was open."""
     call = await anna.call("viva")
-    await silent(call)
+    await hears(call, 0.0, 0.3)
     await call.press(pin)
     await ada.event(LineSpoken, n, kind="welcome_back")
     repeated: LineSpoken = await ada.event(LineSpoken, n, kind="repeat")

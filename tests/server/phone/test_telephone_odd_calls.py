@@ -98,6 +98,7 @@ async def test_a_telephone_that_wants_dtls_has_a_call_without_sound(
     """Janus takes the call, refuses its sound, and tells us neither. Such telephones hang up; on
     one that does not we do, since nobody answers what nobody hears."""
     monkeypatch.setattr(reception, "ANSWER_S", 0.3)
+    monkeypatch.setattr(reception, "ASKS", 1)
     scenario = answered(body=DTLS, ends=ends)
     encrypted = it.ground.sipp(scenario, it.pbx.address, "-s", "viva")
     assert await encrypted.ended() == 0, encrypted.said
