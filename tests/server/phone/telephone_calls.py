@@ -34,6 +34,8 @@ from server.store import Store
 KEY = b"a key of the tests"
 REGISTRAR = f"{PBX}:5060"
 VALID_S = 3600.0
+PAUSE_S = 1.2
+"""Longer than between two lines of the reception."""
 
 
 @dataclass
@@ -111,11 +113,11 @@ def narrow(words: str) -> np.ndarray:
     return pcm
 
 
-async def agrees(call: PhoneCall, *keys: str, pause_s: float = 1.2) -> None:
+async def agrees(call: PhoneCall, *keys: str) -> None:
     """To each question of the reception, once it was heard: a yes before that does not count."""
     for key in keys:
         await hears(call, asyncio.get_running_loop().time(), 0.2)
-        await silent(call, pause_s)
+        await silent(call, PAUSE_S)
         await call.press(key)
 
 
