@@ -281,7 +281,7 @@ class Candidate:
         music = np.concatenate([self._voice[words] for words in on_hold(self._performance.script)])
         await self._or_lost(self._call.hold(music, voicebox.RATE))
         async with asyncio.timeout(PAUSED_WITHIN_S):
-            while self.floor.last_event != "call_left":
+            while not self.floor.paused:
                 await self._or_lost(asyncio.sleep(TICK_S))
         await self._or_lost(asyncio.sleep(seconds))
         self.floor.rejoined()

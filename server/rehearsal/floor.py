@@ -41,6 +41,8 @@ class Floor:
         self.ended = False
         self.closing = False
         """The closing line has begun."""
+        self.paused = False
+        """The leg is over, and no other has begun."""
         self.last_event = ""
         """The type of the last event that was committed."""
         self._open_line = ""
@@ -113,6 +115,8 @@ class Floor:
 
     def _committed(self, event: str) -> None:
         self.last_event = event
+        if event in ("call_left", "call_joined"):
+            self.paused = event == "call_left"
         if event in REPLIED:
             self._replied = True
         if event == "interview_ended":

@@ -14,7 +14,7 @@ CANDIDATE = """
 voice: {name: en-us+m1, rate: 155}
 answers:
   warm_up:
-    - barge_in_s: 1.5
+    - barge_in_s: 0.8
       steps: [{hold: 0.5}]
     - steps: [{say: In my free time I enjoy hiking and cooking.}, {key: "#"}]
   experience:

@@ -127,3 +127,13 @@ def test_a_line_after_a_kill_is_heard_though_a_lost_one_had_its_number(floor: Fl
     floor.rejoined()  # the server was killed, and what it was saying is not in its log
     says(floor, "Welcome back.", 5.0)
     assert floor.mine(7.0)
+
+
+def test_the_interview_is_paused_until_another_leg_begins_whatever_is_written_late(
+    floor: Floor,
+) -> None:
+    for at, (event, paused) in enumerate(
+        (("call_left", True), ("line_spoken", True), ("call_joined", False))
+    ):
+        floor.feed({"type": "committed", "event": event}, float(at))
+        assert floor.paused is paused
