@@ -103,7 +103,10 @@ async def ask_for(it: Standing, number: str = ANNA) -> Called:
     return Called(it, ada.interview_id, made)
 
 
-async def test_whoever_takes_it_and_agrees_has_the_interview(it: Standing) -> None:
+async def test_whoever_takes_it_and_agrees_has_the_interview(
+    it: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "ANSWER_S", 7.0)  # each question is heard out here
     async with caller("anna", register=True) as anna:
         called = await ask_for(it)
         call = await anna.incoming()
