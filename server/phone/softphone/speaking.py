@@ -1,7 +1,8 @@
 """What a telephone sends every 20 ms: speech, digits, music on hold, silence or nothing.
 
 Pure: the time is passed in. RTP's timestamp follows the clock, whatever was sent or not, and a tick
-that comes late is one packet, never a burst: the speech waits, as one breath more.
+that comes late is one packet, never a burst: the speech waits, as one breath more, and the packets
+that were not sent in time count as lost.
 """
 
 from __future__ import annotations
@@ -89,6 +90,9 @@ class Speaking:
         missed = max(0, int((at - self.due) / TICK_S))
         self.late += missed
         self._timestamp += FRAME * missed
+        if self.terms.sends and not self.muted:
+            # As if the line had lost them: a telephone that pauses is taken for another kind.
+            self._sequence += missed
         self.due += TICK_S * (missed + 1)
         said = self._said()
         self._timestamp = (self._timestamp + FRAME) & 0xFFFFFFFF
