@@ -96,9 +96,14 @@ async def reports(it: Office, model_url: str, engine: Engine) -> AsyncIterator[R
         await client.close()
 
 
-def shape(report: dict[str, Any]) -> set[str]:
-    """Every place of a report that something stands at, whatever it is: `answers[].state`."""
-    return set(_places(report, ""))
+def unlike(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    """Every place of a report at which something stands in only one of two, whatever it is:
+    `.answers[].state`. A list without elements is like any: how many quotes there are depends on
+    the words that were heard.
+    """
+    here, there = set(_places(one, "")), set(_places(other, ""))
+    empty = tuple(at for at in here ^ there if at.endswith("[]") and at[:-2] in here & there)
+    return {at for at in here ^ there if not at.startswith(empty)}
 
 
 def _places(value: Any, at: str) -> Iterator[str]:
