@@ -32,11 +32,14 @@ logger = logging.getLogger(__name__)
 
 GOODBYE_S = 4.0
 """How long the end of a call may take after it was asked for."""
-SETTLE_S = 0.2
+SETTLE_S = 0.5
 """Janus 1.1 tells of a call a moment before it can take an answer to it (`s_nh_i` of its SIP plugin
-is set behind the event): one that comes sooner is lost, and the call rings for ever."""
+is set behind the event): one that comes sooner is lost, and the call rings for ever. The moment is
+longer where Janus waits for a processor."""
 MOST_WAITING = 1000
 """Events that the reader has not yet taken; a flood is cut here, but never the end."""
+_CLOSED_BY_PLUGIN = "Close PC"
+"""Janus's reason, where its SIP plugin closes the media of a call that is over."""
 _TOO_STRICT = 452  # the plugin's: encryption is demanded, and the caller has none
 Direction = Literal["in", "out"]
 
@@ -61,7 +64,7 @@ class JanusCall:
         self.id, self.caller, self.callee, self.offer = call_id, caller, callee, offer
         self._srtp, self._on_over = srtp, on_over
         self._events: asyncio.Queue[CallEvent] = asyncio.Queue()
-        self._answered = self._ours = False
+        self._answered = self._ours = self._up = False
         self._goodbye: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -136,10 +139,11 @@ class JanusCall:
             return
         match message.get("janus"):
             case "webrtcup":
+                self._up = True
                 self._put(MediaUp())
             case "detached":
                 self.end(HungUp(0, "the line was taken away"))
-            case "hangup":
+            case "hangup" if self._is_about_our_media(message):
                 # The media are gone; the SIP side follows, if it has not already.
                 self._expect_end(0, "media lost")
             case "event":
@@ -159,6 +163,13 @@ class JanusCall:
                 pass  # the line's, not the call's
             case _:
                 self._put(event)
+
+    def _is_about_our_media(self, message: Message) -> bool:
+        """Janus takes a call on a line whose last call's media it is still closing. To end the new
+        one for that would leave its caller with a ring, or in silence."""
+        if self.direction == "in" and not self._answered:
+            return False  # there are none yet
+        return self._up or message.get("reason") != _CLOSED_BY_PLUGIN
 
     def lost(self) -> None:
         """The gateway is gone."""

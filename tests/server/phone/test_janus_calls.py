@@ -122,6 +122,34 @@ async def test_a_call_goes_from_ringing_to_its_end(
     await until(lambda: bridge.free_lines == LINES)
 
 
+async def test_the_end_of_the_last_calls_media_does_not_end_the_next_call(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.phone.janus.call.GOODBYE_S", 0.05)
+    line = janus.handles[0]
+    call = await rings(janus, desk)
+    late = {"janus": "hangup", "sender": line, "reason": "Close PC"}
+    janus.says(late)  # before it is answered it has no media
+    await asyncio.sleep(0.1)
+    await call.answer("v=0 answer")
+    janus.says(late)  # nor are they up yet
+    await asyncio.sleep(0.1)
+    assert not call.ended.is_set()
+    janus.says({"janus": "webrtcup", "sender": line})
+    janus.says(late)
+    await told(desk, MediaUp(), HungUp(0, "media lost"))
+
+
+async def test_media_that_cannot_come_up_end_the_call(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.phone.janus.call.GOODBYE_S", 0.05)
+    call = await rings(janus, desk)
+    await call.answer("v=0 answer")
+    janus.says({"janus": "hangup", "sender": janus.handles[0], "reason": "ICE failed"})
+    await told(desk, HungUp(0, "media lost"))
+
+
 async def test_a_call_that_ends_without_a_word_ends_all_the_same(
     bridge: JanusBridge, janus: FakeJanus, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
