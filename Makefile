@@ -34,8 +34,10 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-marked: install  ## Every marked test that can run here
-	$(BIN)/python -m pytest -m "$(MARKED)" --durations=15
+# Such a test mostly waits for real time to pass. Files stay whole, for what their tests share, and in
+# order: by the number of tests in them, the longest would begin last.
+marked: install  ## Every marked test that can run here, two at a time
+	$(BIN)/python -m pytest -m "$(MARKED)" -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 bench-quick: install
 	$(BIN)/python -m bench.receive --quick
