@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from asr.errors import (
     UnknownLanguage,
 )
 from asr.recognition import HeardWord, Priority, Recognition
-from asr.service import client
+from asr.service import client, protocol
 from asr.service.client import RemoteRecogniser
 from asr.service.server import Service
 from asr.stt import WhisperSTT
@@ -343,6 +344,51 @@ async def test_what_is_no_recogniser_is_not_taken_for_one(place: Restarting) -> 
         with pytest.raises(ServiceUnavailable, match="did not receive a valid HTTP response"):
             async with connected(f"ws://127.0.0.1:{port}", wait_s=0.5):
                 pass
+
+
+async def test_speech_is_not_sent_where_the_named_host_points_to(place: Restarting) -> None:
+    async def point(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        there = f"Location: {place.url}/\r\n\r\n"
+        writer.write(b"HTTP/1.1 307 Temporary Redirect\r\n" + there.encode())
+        writer.close()
+
+    async with await asyncio.start_server(point, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ServiceUnavailable, match="HTTP 307"):
+            async with connected(f"ws://127.0.0.1:{port}", wait_s=2.0):
+                pass
+
+
+async def test_a_name_that_no_host_can_have_is_told() -> None:
+    with pytest.raises(ServiceUnavailable, match="no host of that name"):
+        async with connected(f"ws://{'a' * 64}.example", wait_s=2.0):
+            pass
+
+
+async def test_a_fault_that_nobody_thought_of_costs_one_connection(
+    place: Restarting, engine: ScriptedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not the thread, without which every session would be deaf."""
+    broken = iter([True])
+
+    def amiss(heard: np.ndarray, _priority: Priority) -> Recognition:
+        found = by_level(heard)
+        return replace(found, text=found.text + "!") if next(broken, False) else found
+
+    async with connected(place.url) as remote:
+        received = remote.received
+
+        def fail(message: protocol.FromService) -> None:
+            if isinstance(message, protocol.Recognised) and message.text.endswith("!"):
+                raise ArithmeticError("nobody thought of it")
+            received(message)
+
+        remote.received = fail  # type: ignore[method-assign]
+        engine.script = amiss
+        assert (await ask(remote, 1000)).text == "w1000"
+        assert remote.reachable
+    assert "nobody thought of it" in caplog.text
 
 
 async def test_a_session_hears_with_it_and_overload_reaches_the_session(
