@@ -311,6 +311,22 @@ async def test_who_is_in_stays_in_when_the_service_is_started_again(
             await remote.enter("new")
 
 
+async def test_who_stopped_waiting_to_be_let_in_keeps_no_place(
+    place: Restarting, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ENTER_S", 60.0)
+    async with connected(place.url) as remote:
+        await place.die()
+        await until(lambda: not remote.reachable)
+        entering = asyncio.create_task(remote.enter("gone"))
+        await until(lambda: "gone" in remote._doors._sessions)
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        await place.start()
+        await remote.enter("b")
+        assert len(engine.inside) == 1
+
+
 async def test_any_loop_may_ask(remote: RemoteRecogniser) -> None:
     found = await asyncio.to_thread(asyncio.run, remote.recognise(audio(1000), language="en"))
     assert found.text == "w1000"
