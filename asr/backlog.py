@@ -8,6 +8,7 @@
 * Nothing waits for a batch to fill: it is what waits now, shared among the workers that are free.
 * No client of several fills the queue: it may have three times as much waiting as still fits in. So
   one alone gets three quarters, two get three sevenths each, and there is always room for another.
+  One piece it may always have, whatever that is thought to cost: only work corrects the estimate.
 * What cannot be recognised in time is refused when it is asked for; what became late is not begun.
 
 Batches across sessions are what WhisperLive's batching does; ours are formed without a timer. A
@@ -107,7 +108,7 @@ class Backlog:
     def _check_share(self, job: Job) -> None:
         waiting = [w for jobs in self._finals.values() for w in jobs]
         own = [w for w in waiting if w.client == job.client]
-        if self._filled([*own, job]) > CLIENT_TO_ROOM * (1 - self._filled(waiting)):
+        if own and self._filled([*own, job]) > CLIENT_TO_ROOM * (1 - self._filled(waiting)):
             raise Overloaded(
                 f"{len(own)} pieces of speech of this client wait among {len(self)}: what is left"
                 " is for others."

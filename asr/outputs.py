@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
+from zlib import crc32
 
 from asr.subtitles import plain_text, webvtt
 from asr.transcription import Transcription
@@ -55,7 +56,8 @@ def _prefixed(depth: int, *, whole: bool) -> Callable[[Path], str]:
 
 def write(target: Path, text: str) -> None:
     """Whole or not at all, whatever happens meanwhile."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    # Not by the target's whole name, which may be as long as a name can be.
+    part = target.with_name(f".{crc32(os.fsencode(target.name)):08x}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(target)

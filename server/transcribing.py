@@ -84,9 +84,12 @@ class Work:
                 await self._transcribe(number, transcriber)
 
         with self._bars:
-            async with asyncio.TaskGroup() as group:
-                for number in self._left:
-                    group.create_task(one(number))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for number in self._left:
+                        group.create_task(one(number))
+            except ExceptionGroup as e:
+                raise e.exceptions[0] from e  # the screen's, such as of a pipe that is closed
 
     def stopped(self) -> str:
         """What is left behind by Ctrl-C."""
@@ -104,7 +107,13 @@ class Work:
             return list(range(len(self._request.files)))
         found = []
         for number, path in enumerate(self._request.files):
-            if all(target.exists() for _, target in self._targets(number)):
+            try:
+                there = [target.exists() for _, target in self._targets(number)]
+            except OSError as e:  # a name that is too long: told before it is heard in vain
+                say(f"{shown(path)}: {_unwritten(e)}.")
+                self.outcome.failed.append(path)
+                continue
+            if all(there):
                 say(f"{shown(path)}: transcribed before, and left so; --force does it again.")
                 self.outcome.kept.append(path)
             else:
@@ -127,7 +136,7 @@ class Work:
         except UnreadableRecording as e:
             self._fail(path, str(e))
         except OSError as e:
-            self._fail(path, f"its transcript cannot be written: {e.strerror or e}")
+            self._fail(path, _unwritten(e))
         except Exception as e:
             # The file's outermost edge: whatever is in it, the rest go on.
             logger.exception("%s", shown(path))
@@ -184,9 +193,16 @@ class Work:
         self._bars.start()
 
 
+def _unwritten(error: OSError) -> str:
+    return f"its transcript cannot be written: {error.strerror or error}"
+
+
 def named_once(files: Sequence[Path]) -> tuple[Path, ...]:
     """Without those that are the same file again."""
-    return tuple({path.absolute(): path for path in reversed(files)}.values())[::-1]
+    once: dict[Path, Path] = {}
+    for path in files:
+        once.setdefault(path.absolute(), path)
+    return tuple(once.values())
 
 
 def _summary(heard: Transcription) -> str:

@@ -167,9 +167,10 @@ class NeuralProcess:
 
     async def _give_up(self, child: Child) -> None:
         """Load it again at once, so that it is there for the next reply."""
-        self._child = None
+        if self._child is child:
+            self._child = None
         await child.aclose()
-        if not self._closed:
+        if self._child is None and not self._closed:  # else another has noticed it, and was quicker
             self._begin()
 
 

@@ -166,6 +166,9 @@ class RemoteRecogniser:
             raise RecognitionFailed("The recogniser is closed.")
         try:
             await asyncio.wait_for(asyncio.wrap_future(asked), ENTER_S)
+        except asyncio.CancelledError:
+            self.leave(session)  # nobody else would
+            raise
         except TimeoutError:
             self.leave(session)
             why = "it does not answer" if self.reachable else self._line.why_not

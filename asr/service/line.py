@@ -6,6 +6,7 @@ when it is gone; what is to be said while there is none, the owner says again wh
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ from websockets.exceptions import WebSocketException
 
 from asr.service import protocol
 from asr.service.protocol import Error, FromService, Hello, Ping, Ready, Refused
+
+logger = logging.getLogger(__name__)
 
 PING_S = 20.0
 """So that a connection without speech is not taken for a dead one."""
@@ -27,6 +30,13 @@ class Owner(Protocol):
     def connected(self, ready: Ready) -> None: ...
     def received(self, message: FromService) -> None: ...
     def lost(self, error: Exception, *, was_connected: bool) -> None: ...
+
+
+class _Straight(connect):
+    """Speech goes to the host that was named, and to no other: no proxy, and no redirect."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class Line:
@@ -58,9 +68,9 @@ class Line:
         pauses = self._pauses()
         while True:
             try:
-                async with connect(
+                async with _Straight(
                     self._url,
-                    proxy=None,  # speech goes to the host that was named, and to no other
+                    proxy=None,
                     compression=None,
                     max_size=2**20,
                     open_timeout=OPEN_S,
@@ -72,6 +82,13 @@ class Line:
                     pauses = self._pauses()
                     await self._converse(socket, ready)
             except (OSError, TimeoutError, WebSocketException, Refused) as e:
+                self._lost(e)
+            except UnicodeError:  # of a part of the host's name that is empty or too long
+                self._lost(OSError("there can be no host of that name"))
+            except Exception as e:
+                # The thread's outermost edge: were it to end, every session of this process would
+                # be deaf from here on.
+                logger.exception("the connection to the recogniser failed")
                 self._lost(e)
             await asyncio.sleep(next(pauses))
 

@@ -183,6 +183,18 @@ def test_long_pieces_fill_a_clients_share_by_their_work() -> None:
     assert fill(line, "b", seconds=1.0) == 30
 
 
+def test_one_batch_that_took_very_long_does_not_shut_clients_out() -> None:
+    """Such as one for which a copy of the model was loaded, or in which the machine stood still."""
+    line = backlog(max_wait_s=8.0)
+    line.learn(audio_s=1.0, took_s=600.0)
+    for _ in range(100):
+        line.admit(job(Source("a"), seconds=10.0), 0.0)
+        line.take()
+        line.finished()
+        line.learn(audio_s=10.0, took_s=0.5)
+    assert line.cost < 0.1
+
+
 def test_a_client_that_is_alone_in_the_process_has_all_of_the_queue() -> None:
     line = backlog(*(job(n) for n in range(64)), max_queued=64, max_wait_s=1000.0)
     assert len(line) == 64

@@ -18,7 +18,7 @@ from asr.errors import (
     UnknownLanguage,
 )
 from asr.recognition import HeardWord, Priority, Recognition
-from asr.service import client
+from asr.service import client, protocol
 from asr.service.client import RemoteRecogniser
 from asr.service.server import Service
 from asr.stt import WhisperSTT
@@ -201,7 +201,7 @@ async def test_an_interim_is_not_waited_for(place: Restarting, engine: ScriptedE
 async def test_a_service_that_stays_away_is_given_up_in_the_end(place: Restarting) -> None:
     async with connected(place.url, give_up_after_s=0.2) as remote:
         await place.die()
-        await until(lambda: not remote.reachable)
+        await until(lambda: "onnect call failed" in remote._line.why_not)
         with pytest.raises(NoAnswer, match=r"no answer in 0 s: .*[Cc]onnect"):
             await ask(remote, 1000)
         await place.start()
@@ -311,6 +311,22 @@ async def test_who_is_in_stays_in_when_the_service_is_started_again(
             await remote.enter("new")
 
 
+async def test_who_stopped_waiting_to_be_let_in_keeps_no_place(
+    place: Restarting, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ENTER_S", 60.0)
+    async with connected(place.url) as remote:
+        await place.die()
+        await until(lambda: not remote.reachable)
+        entering = asyncio.create_task(remote.enter("gone"))
+        await until(lambda: "gone" in remote._doors._sessions)
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        await place.start()
+        await remote.enter("b")
+        assert len(engine.inside) == 1
+
+
 async def test_any_loop_may_ask(remote: RemoteRecogniser) -> None:
     found = await asyncio.to_thread(asyncio.run, remote.recognise(audio(1000), language="en"))
     assert found.text == "w1000"
@@ -325,7 +341,7 @@ async def test_a_service_that_cannot_be_used_is_named_with_the_reason(
     if token == TOKEN:
         await place.die()
     with pytest.raises(ServiceUnavailable, match=why) as refused:
-        async with connected(place.url, token=token, wait_s=0.5):
+        async with connected(place.url, token=token, wait_s=2.0 if token == TOKEN else 30.0):
             pass
     assert place.url in str(refused.value)
     assert "viva asr" in str(refused.value)
@@ -341,8 +357,46 @@ async def test_what_is_no_recogniser_is_not_taken_for_one(place: Restarting) -> 
     async with await asyncio.start_server(shout, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ServiceUnavailable, match="did not receive a valid HTTP response"):
-            async with connected(f"ws://127.0.0.1:{port}", wait_s=0.5):
+            async with connected(f"ws://127.0.0.1:{port}", wait_s=2.0):
                 pass
+
+
+async def test_speech_is_not_sent_where_the_named_host_points_to(place: Restarting) -> None:
+    async def point(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        there = f"Location: {place.url}/\r\n\r\n"
+        writer.write(b"HTTP/1.1 307 Temporary Redirect\r\n" + there.encode())
+        writer.close()
+
+    async with await asyncio.start_server(point, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ServiceUnavailable, match="HTTP 307"):
+            async with connected(f"ws://127.0.0.1:{port}", wait_s=2.0):
+                pass
+
+
+async def test_a_name_that_no_host_can_have_is_told() -> None:
+    with pytest.raises(ServiceUnavailable, match="no host of that name"):
+        async with connected(f"ws://{'a' * 64}.example", wait_s=2.0):
+            pass
+
+
+async def test_a_fault_that_nobody_thought_of_costs_one_connection(
+    place: Restarting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not the thread, without which every session would be deaf."""
+    received, faults = RemoteRecogniser.received, [ArithmeticError("nobody thought of it")]
+
+    def fail_once(remote: RemoteRecogniser, message: protocol.FromService) -> None:
+        if faults:
+            raise faults.pop()
+        received(remote, message)
+
+    monkeypatch.setattr(RemoteRecogniser, "received", fail_once)
+    async with connected(place.url) as remote:
+        assert (await ask(remote, 1000)).text == "w1000"
+        assert remote.reachable
+    assert "nobody thought of it" in caplog.text
 
 
 async def test_a_session_hears_with_it_and_overload_reaches_the_session(

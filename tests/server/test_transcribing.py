@@ -8,7 +8,7 @@ import pytest
 
 from asr.files import Progress
 from asr.transcription import TextSegment, Transcription
-from server.transcribing import Request, Work
+from server.transcribing import Request, Work, named_once
 
 
 class Transcriber:
@@ -62,3 +62,33 @@ async def test_a_transcript_that_cannot_be_written_is_named_and_the_rest_are(
     assert (work.outcome.done, work.outcome.failed) == ([b], [a])
     assert (tmp_path / "b.txt").read_text() == "Yes.\n"
     assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"]
+
+
+async def test_a_name_too_long_for_a_transcript_is_told_first_and_the_rest_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long, longest, good = (tmp_path / f"{'n' * n}.wav" for n in (251, 250, 2))
+    work = Work(Request((long, longest, good), ("txt", "json"), tmp_path), write=print)
+    assert work.left == 2
+    assert f"{long}: its transcript cannot be written: File name too long." in (
+        capsys.readouterr().err
+    )
+    await work.run(Transcriber())  # type: ignore[arg-type]
+    assert (work.outcome.done, work.outcome.failed) == ([longest, good], [long])
+    assert len(os.listdir(tmp_path)) == 4
+
+
+async def test_a_reader_that_has_gone_ends_the_work_as_of_any_other_command(
+    tmp_path: Path,
+) -> None:
+    def gone(_text: str) -> None:
+        raise BrokenPipeError
+
+    work = Work(Request((tmp_path / "a.wav", tmp_path / "b.wav"), ("txt",), None), write=gone)
+    with pytest.raises(BrokenPipeError):
+        await work.run(Transcriber())  # type: ignore[arg-type]
+
+
+def test_a_recording_that_is_named_again_keeps_its_first_place(tmp_path: Path) -> None:
+    a, b = tmp_path / "a.wav", tmp_path / "b.wav"
+    assert named_once([a, b, a]) == (a, b)

@@ -101,6 +101,21 @@ async def test_a_process_that_hangs_is_given_up_and_loaded_again(tmp_path: Path)
     await process.aclose()
 
 
+async def test_a_death_that_two_notice_loads_one_process_again(tmp_path: Path) -> None:
+    """Whoever speaks notices it, and whoever begins to; the second must not lose the new one."""
+    process = NeuralProcess(find(tiny_voices.piper(tmp_path / "p")), threads=1)
+    await process.start()
+    dead, before = process._child, process.pid
+    assert dead is not None
+    await process._give_up(dead)
+    await process.start()
+    loaded = process.pid
+    await process._give_up(dead)
+    assert process.pid == loaded != before
+    assert await heard(process) > 0
+    await process.aclose()
+
+
 async def test_an_error_of_one_clause_is_not_one_of_the_next(tmp_path: Path) -> None:
     folder = tiny_voices.piper(tmp_path / "p", fault="breaks_at_exclamation")
     process = NeuralProcess(find(folder), threads=1)
