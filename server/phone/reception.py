@@ -178,7 +178,7 @@ class Reception:
     def _too_long(self) -> list[Action]:
         """Somebody is there, or something; the line is wanted by others."""
         if self._step == self._greet:  # nobody has agreed to hear of an interview
-            return [Say("not_expected"), HangUp("declined")]
+            return self._left_alone()
         return [Say("too_long"), HangUp("too_long")]
 
     # --- the PIN ----------------------------------------------------------------------------------
@@ -263,17 +263,29 @@ class Reception:
                 return [Say("called_again")]
             case Tick():
                 return [Say("callback"), HangUp("voicemail")]
-            case Found():
-                hello: list[Action] = [Say("called_hello")]
-                return [*hello, *self._found(what)]
-            case NotFound(why):
-                return [Say(_GOODBYES.get(why, "failed")), HangUp(why)]
             case Pressed(key) if key == REPEAT:
                 return [Say("called")]
         answer = _answer(what)
         if answer is None:
             return []
-        return [FindPin("")] if answer[0] else [Say("not_expected"), HangUp("declined")]
+        if not answer[0]:
+            return self._left_alone()
+        self._step = self._expected
+        return [FindPin("")]
+
+    def _expected(self, what: Input) -> list[Action]:
+        """A second yes is not looked up again: many say it and press 1."""
+        match what:
+            case Found():
+                hello: list[Action] = [Say("called_hello")]
+                return [*hello, *self._found(what)]
+            case NotFound(why):
+                return [Say(_GOODBYES.get(why, "failed")), HangUp(why)]
+        answer = _answer(what)
+        return [] if answer is None or answer[0] else self._left_alone()
+
+    def _left_alone(self) -> list[Action]:
+        return [Say("not_expected"), HangUp("declined")]
 
     # --- the consents -----------------------------------------------------------------------------
     def _ask(self, question: Question) -> list[Action]:

@@ -404,6 +404,16 @@ def test_whoever_was_called_agrees_before_anything_is_said_of_an_interview() -> 
     assert says(ada.does(NEW)) == ["called_hello", *ASKED]
 
 
+@pytest.mark.parametrize("more", [Pressed("1"), Heard("Yes."), Pressed("*"), Tick()])
+def test_a_yes_given_twice_at_once_cuts_nothing_of_what_follows(more: Input) -> None:
+    """The second is told of while the first is looked up."""
+    ada = Caller(called=True)
+    ada.listens()
+    assert ada.presses("1") == [FindPin("")]
+    assert ada.does(more) == []
+    assert says(ada.does(NEW)) == ["called_hello", *ASKED]
+
+
 def test_whoever_does_not_expect_the_call_is_left_alone() -> None:
     ada = Caller(called=True)
     ada.listens()
