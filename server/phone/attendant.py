@@ -75,7 +75,7 @@ class Attendant:
                 async with asyncio.timeout(TICK_S):
                     what = await self._inbox.get()
             except TimeoutError:
-                what = acts.Tick()
+                what = acts.Tick(self._ears is not None and self._ears.busy)
             if isinstance(what, acts.Said) and self._under_way:
                 continue  # of words that a key has stopped since
             for action in self._reception.on(what, self._loop.time()):

@@ -52,6 +52,8 @@ QUIET_S = 0.8
 """From the answer to the first word: whoever calls is still bringing the receiver to the ear."""
 ANSWER_S = 7.0
 """So long we wait for an answer after our words."""
+SPEAKING_S = 8.0
+"""So much longer for one that is being spoken, or recognised; no noise holds us up for ever."""
 PIN_PAUSE_S = 5.0
 """So long between two digits of a PIN."""
 SETTLE_S = 1.5
@@ -159,8 +161,9 @@ class Reception:
 
     def _counts(self, what: Input) -> bool:
         match what:
-            case Tick():
-                return not self.saying and self._at >= self._due
+            case Tick(speaking):
+                patience = SPEAKING_S if speaking else 0.0
+                return not self.saying and self._at >= self._due + patience
             case Heard():
                 return not self.saying
         return True

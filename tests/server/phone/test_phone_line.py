@@ -17,7 +17,7 @@ from server.call import LeaveReason, OnLeft
 from server.invites import UnknownInvite
 from server.phone import attendant, reception, words
 from server.phone import line as lines
-from server.phone.acts import Consent, WantsPerson
+from server.phone.acts import Consent, Input, Tick, WantsPerson
 from server.phone.bridge import (
     Answered,
     CallEvent,
@@ -31,6 +31,7 @@ from server.phone.line import Line
 from server.phone.pins import LENGTH
 from server.phone.reception import Reception
 from server.phone.records import Invited
+from server.phone.talk import Ears
 from server.rehearsal.phone.ground import until
 
 PIN = "123456789"
@@ -261,6 +262,21 @@ async def test_a_pin_and_two_keys_lead_to_the_interview_and_its_end_to_the_calls
     leg.ends(None)
     assert await ada.ends() == HungUp(200, "OK")
     assert ada.media.closed and ada.line.joined
+
+
+async def test_the_reception_knows_whether_somebody_is_speaking(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, told = Call(plan), list[Input]()
+    on = Reception.on
+    monkeypatch.setattr(
+        Reception, "on", lambda self, what, at: (told.append(what), on(self, what, at))[1]
+    )
+    await until(lambda: Tick(speaking=False) in told)
+    monkeypatch.setattr(Ears, "busy", property(lambda self: True))
+    await until(lambda: Tick(speaking=True) in told)
+    ada.gateway.tells(HungUp(200, "gone"))
+    await ada.ends()
 
 
 async def test_a_key_stops_every_line_that_was_still_to_be_said(plan: Plan) -> None:

@@ -40,6 +40,7 @@ from server.phone.reception import (
     RECORDING,
     REPEATS,
     SETTLE_S,
+    SPEAKING_S,
     TEXTS_S,
     Reception,
 )
@@ -328,6 +329,23 @@ def test_silence_is_met_by_the_question_and_not_by_an_excuse() -> None:
     assert ada.waits(ANSWER_S) == [Say("silence"), HangUp("no_consent")]
 
 
+def test_whoever_is_speaking_is_not_spoken_over() -> None:
+    """Nine digits take as long as the wait for them, and words under ours are not heard."""
+    ada = Caller()
+    ada.listens()
+    ada.at += ANSWER_S
+    assert ada.does(Tick(speaking=True)) == []
+    ada.at += 2.0
+    assert ada.does(Heard("one two three four five six seven eight nine")) == [FindPin(PIN)]
+
+
+def test_a_noise_without_an_end_is_waited_for_no_longer_than_words_take() -> None:
+    ada = Caller()
+    ada.listens()
+    ada.at += ANSWER_S + SPEAKING_S
+    assert says(ada.does(Tick(speaking=True))) == ["pin_again"]
+
+
 def test_words_that_are_no_pin_are_not_taken_for_silence() -> None:
     ada = Caller()
     ada.listens()
@@ -425,7 +443,7 @@ INPUTS = st.one_of(
     st.builds(Heard, st.sampled_from(["yes", "no", "one two three", "a person please", ""])),
     st.builds(Told, st.sampled_from(["welcome", *INTERVIEW.lines, *RECORDING.lines])),
     st.just(Said()),
-    st.just(Tick()),
+    st.builds(Tick, st.booleans()),
 )
 WALKS = st.lists(st.tuples(INPUTS, st.floats(0, 10)), max_size=80)
 
