@@ -173,6 +173,7 @@ class Call:
         self.legs: list[Leg] = []
         self.refuses: Exception | None = None
         self.places = 1
+        self.kept = 0
         self.pause_s = 0.0
         self.voiceless = False
         self.line = Line(
@@ -222,6 +223,7 @@ class Call:
         assert interview_id == "ada"
         if not self.places:
             raise Busy(4)
+        self.kept += 1
 
     async def join_line(self, interview_id: str, peer: object, on_left: OnLeft) -> Leg:
         if self.refuses:
@@ -469,6 +471,24 @@ async def test_nobody_consents_to_what_there_is_no_room_for(plan: Plan, called: 
     await ada.ends()
     assert ada.heard("full") and not ada.heard("consent_interview")
     assert not ada.wrote and not ada.line.joined
+
+
+async def test_a_place_is_kept_for_as_long_as_the_reception_takes(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendant, "RENEW_S", 0.01)
+    monkeypatch.setattr(reception, "ANSWER_S", 60.0)
+    ada = Call(plan)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    await until(lambda: ada.kept > 3)
+    ada.places = 0  # a renewal that fails ends no reception
+    await ada.hears("consent_interview")
+    ada.gateway.presses("1")
+    await ada.hears("consent_recording")
+    ada.gateway.presses("1")
+    (await ada.joined()).ends(None)
+    await ada.ends()
 
 
 async def test_a_voicemail_hears_nothing_of_an_interview(plan: Plan) -> None:
