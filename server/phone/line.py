@@ -306,12 +306,14 @@ class Line:
         self._mind_absence()
 
     def _mind_absence(self) -> None:
-        """On hold, or gone: the interview waits. (Quiet ends the leg by itself.)"""
-        if (self._held or self._quiet) and not self._over.is_set():
+        """On hold, or gone: the interview waits. A line that goes quiet under a leg ends it by
+        itself; one that went while the leg was begun was told of here, and not to the leg."""
+        away = (self._held or self._quiet) and not self._over.is_set()
+        if away:
             self._here.clear()
         else:
             self._here.set()
-        if self._held and self._leg is not None:
+        if away and self._leg is not None:
             self._leg.leave("dropped")
 
     async def _present(self) -> None:

@@ -172,6 +172,7 @@ class Call:
         self.wrote: list[object] = []
         self.legs: list[Leg] = []
         self.refuses: Exception | None = None
+        self.joining: asyncio.Event | None = None
         self.places = 1
         self.kept = 0
         self.pause_s = 0.0
@@ -229,6 +230,8 @@ class Call:
         if self.refuses:
             raise self.refuses
         self.legs.append(Leg(on_left))
+        if self.joining is not None:
+            await self.joining.wait()
         return self.legs[-1]
 
     # The test's.
@@ -389,6 +392,28 @@ async def test_a_line_that_was_quiet_goes_on_when_it_is_back(plan: Plan) -> None
     await asyncio.sleep(0.05)
     assert len(ada.legs) == 1
     ada.media.becomes(quiet=False)
+    (await ada.joined(2)).ends(None)
+    await ada.ends()
+
+
+@pytest.mark.parametrize("how", ["quiet", "held"])
+async def test_a_line_that_goes_while_the_leg_begins_is_not_talked_to(plan: Plan, how: str) -> None:
+    ada = Call(plan, consented=True)
+    ada.joining = asyncio.Event()
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    first = await ada.joined()
+    if how == "quiet":
+        ada.media.becomes(quiet=True)
+    else:
+        ada.gateway.tells(Updating("held", held=True))
+        await until(lambda: ada.gateway.updates)
+    ada.joining.set()
+    await until(lambda: not first.live)
+    if how == "quiet":
+        ada.media.becomes(quiet=False)
+    else:
+        ada.gateway.tells(Updating("back", held=False))
     (await ada.joined(2)).ends(None)
     await ada.ends()
 
