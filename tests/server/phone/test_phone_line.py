@@ -25,6 +25,7 @@ from server.phone.bridge import (
     HungUp,
     MediaUp,
     Party,
+    Progress,
     Updating,
 )
 from server.phone.line import Line
@@ -43,6 +44,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reception, "ANSWER_S", 0.05)
     monkeypatch.setattr(reception, "SETTLE_S", 0.0)
     monkeypatch.setattr(attendant, "TICK_S", 0.01)
+    monkeypatch.setattr(lines, "repair", lambda sdp: sdp)
     monkeypatch.setattr(lines, "update_answer", lambda ours, offer, codec: f"answer to {offer}")
 
 
@@ -109,6 +111,7 @@ class Media:
         self.track = Track()
         self.held = self.closed = False
         self.quiet = False
+        self.trips_over: Exception | None = None
         self._tell_quiet: Callable[[], None] = lambda: None
         self._tell_back: Callable[[], None] = lambda: None
 
@@ -129,6 +132,10 @@ class Media:
 
     def hold(self, held: bool) -> None:
         self.held = held
+
+    async def accept(self, sdp: str) -> None:
+        if self.trips_over is not None:
+            raise self.trips_over
 
     async def close(self) -> None:
         self.closed = True
@@ -532,6 +539,17 @@ async def test_a_call_that_is_not_taken_is_given_up(
     nobody = Call(plan, called=True)
     await nobody.ends()
     assert not nobody.said and nobody.gateway.hung_up and nobody.line.why == "no_answer"
+
+
+@pytest.mark.parametrize("fault", [TimeoutError(), OSError("no socket"), ValueError("hostile")])
+async def test_an_answer_that_trips_us_up_leaves_us_listening_for_the_calls_end(
+    plan: Plan, fault: Exception
+) -> None:
+    ada = Call(plan, called=True)
+    ada.media.trips_over = fault
+    gone = HungUp(503, "gone")
+    ada.gateway.tells(Progress("answer"), gone)
+    assert await ada.ends() == gone
 
 
 async def test_the_servers_end_is_said(plan: Plan) -> None:
