@@ -138,9 +138,11 @@ class Reception:
         self._at = at
         if self._over:
             return []
+        if math.isinf(self._limit):  # it begins with the answer: the media's way may never open
+            self._limit = at + PIN_S
         match what:
             case Connected():
-                self._due, self._limit = at + QUIET_S, min(self._limit, at + PIN_S)
+                self._due = at + QUIET_S
             case Told(line):
                 self._told.add(line)
             case Said():

@@ -384,6 +384,13 @@ def test_without_a_pin_the_line_is_freed_after_three_minutes(key: str) -> None:
     assert eve.all[-2:] == [Say("too_long"), HangUp("too_long")]
 
 
+@pytest.mark.parametrize("called", [False, True])
+def test_a_line_whose_media_never_come_up_is_freed_too(called: bool) -> None:
+    reception = Reception(pin_length=9, called=called)
+    assert reception.on(Tick(), 50.0) == []
+    assert isinstance(reception.on(Tick(), 50.0 + PIN_S)[-1], HangUp)
+
+
 def test_who_was_called_and_only_presses_stars_is_left_alone() -> None:
     eve = Caller(called=True)
     while not any(isinstance(action, HangUp) for action in eve.all):
