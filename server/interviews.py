@@ -105,10 +105,9 @@ async def call(
     not_before = outbound.earliest(policy, zone, at)
     if (await store.interview(interview_id)).status in ("ended", "erased"):
         raise outbound.NoCall("over", "This interview is over.")
-    if any(one.outcome in ("waiting", "calling") for one in await store.calls(interview_id)):
-        raise outbound.NoCall("waiting", "A call for this interview waits or is being made.")
     made = CallOut(uuid.uuid4().hex, interview_id, dialled, zone, not_before, attempt=1)
-    await store.add_call(made)
+    if not await store.add_call(made):
+        raise outbound.NoCall("waiting", "A call for this interview waits or is being made.")
     return made
 
 

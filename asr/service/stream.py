@@ -58,6 +58,11 @@ class Stream:
         start = waiting[1].start if waiting else self._listening.segmenter.kept_from
         return (self._first or 0) + start
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being said, or what was said is being recognised."""
+        return self._listening.segmenter.open or self._listening.results.first is not None
+
     def obey(self, message: Message) -> None:
         if not isinstance(message, Flush):
             raise Refused("bad_message", f"{type(message).__name__} is not for a stream.")

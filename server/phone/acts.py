@@ -48,6 +48,9 @@ class Said:
 class Tick:
     """Time has passed."""
 
+    speaking: bool = False
+    """Whether words of the caller's are under way."""
+
 
 @dataclass(frozen=True)
 class Found:

@@ -7,6 +7,8 @@ others: they have the peer between `leave` and `last_words`. All of it on the ca
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -20,9 +22,15 @@ from server.phone.acts import Action, Input
 from server.phone.reception import Reception
 from server.phone.records import CallRecords, Invited
 from server.phone.talk import Ears, Mouth
+from server.store import StoreError
 from tts.voices import Language
 
+logger = logging.getLogger(__name__)
+
 TICK_S = 0.1
+RENEW_S = 10.0
+"""How often the caller's place is kept anew: what is read aloud, with the answers to it, may take
+longer than a place is kept."""
 LINES_S = 60.0
 """The longest that the lines before an interview may take."""
 
@@ -62,6 +70,7 @@ class Attendant:
         self._to_say: deque[str] = deque()
         self._speaking: asyncio.Task[None] | None = None
         self._held = self._missed = False
+        self._renew_at = math.inf
         self._loop = asyncio.get_running_loop()
 
     def tell(self, what: Input) -> None:
@@ -75,13 +84,14 @@ class Attendant:
                 async with asyncio.timeout(TICK_S):
                     what = await self._inbox.get()
             except TimeoutError:
-                what = acts.Tick()
+                what = acts.Tick(self._ears is not None and self._ears.busy)
             if isinstance(what, acts.Said) and self._under_way:
                 continue  # of words that a key has stopped since
             for action in self._reception.on(what, self._loop.time()):
                 done = await self._do(action)
                 if done is not None:
                     return done
+            await self._renew_place()
         return False
 
     async def _do(self, action: Action) -> bool | None:
@@ -129,7 +139,17 @@ class Attendant:
             await self._keep_place(found.interview_id)
         except Busy:
             return acts.NotFound("full")
+        self._renew_at = self._loop.time() + RENEW_S
         return found
+
+    async def _renew_place(self) -> None:
+        if self._loop.time() < self._renew_at:
+            return
+        self._renew_at = self._loop.time() + RENEW_S
+        try:
+            await self._keep_place(self.interview_id)
+        except (Busy, StoreError) as error:  # whether it is lost is seen when the caller joins
+            logger.warning("a caller's place could not be kept: %s", error)
 
     def _listen(self) -> None:
         """Speak and hear in the language as it is now known."""

@@ -140,8 +140,7 @@ class Dialler:
             return
         if self._places.has_place(interview_id) or not await self._place_kept(interview_id):
             return
-        if not await self._store.call_begun(call.call_id, now):
-            self._places.leave_place(interview_id)
+        if not await self._begun(call, now):
             return
         made = Outgoing(call, number, now)
         task = asyncio.create_task(self._make(made), name="phone-dial")
@@ -166,6 +165,16 @@ class Dialler:
             await self._store.cancel_calls(interview_id)
             return False
         return True
+
+    async def _begun(self, call: CallOut, now: float) -> bool:
+        """Its place is given back where it is not, whatever the reason."""
+        begun = False
+        try:
+            begun = await self._store.call_begun(call.call_id, now)
+        finally:
+            if not begun:
+                self._places.leave_place(call.interview_id)
+        return begun
 
     def _line_free(self) -> bool:
         """One line stays for those who call, unless there is only one."""

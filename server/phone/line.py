@@ -22,6 +22,7 @@ from server.phone.attendant import Attendant
 from server.phone.bridge import (
     Answered,
     BridgeCall,
+    CallEvent,
     DigitPressed,
     GatewayLost,
     HungUp,
@@ -163,25 +164,32 @@ class Line:
     async def _read(self) -> None:
         """What the gateway tells."""
         async for event in self._call.events():
-            match event:
-                case MediaUp():
-                    self._media_up = True
-                    self._connected()
-                case Progress(sdp):
-                    await self._accept(sdp)
-                case Answered(sdp):
-                    await self._accept(sdp)
-                    self._answered.set()
-                    self._connected()
-                case DigitPressed(digit, method):
-                    self._pressed(digit, self._loop.time(), method)
-                case Updating(sdp, held):
-                    await self._update(sdp, held)
-                case HungUp():
-                    self._ended = event
-                    self._over.set()
+            try:
+                await self._take(event)
+            except Exception:
+                # The reader's outermost edge: without it nobody hears of the call's end.
+                logger.exception("what happened to a telephone call was not understood")
         self._over.set()
         self._here.set()
+
+    async def _take(self, event: CallEvent) -> None:
+        match event:
+            case MediaUp():
+                self._media_up = True
+                self._connected()
+            case Progress(sdp):
+                await self._accept(sdp)
+            case Answered(sdp):
+                await self._accept(sdp)
+                self._answered.set()
+                self._connected()
+            case DigitPressed(digit, method):
+                self._pressed(digit, self._loop.time(), method)
+            case Updating(sdp, held):
+                await self._update(sdp, held)
+            case HungUp():
+                self._ended = event
+                self._over.set()
 
     async def _accept(self, sdp: str | None) -> None:
         """The other side's answer to our offer; it comes once."""
@@ -306,12 +314,14 @@ class Line:
         self._mind_absence()
 
     def _mind_absence(self) -> None:
-        """On hold, or gone: the interview waits. (Quiet ends the leg by itself.)"""
-        if (self._held or self._quiet) and not self._over.is_set():
+        """On hold, or gone: the interview waits. A line that goes quiet under a leg ends it by
+        itself; one that went while the leg was begun was told of here, and not to the leg."""
+        away = (self._held or self._quiet) and not self._over.is_set()
+        if away:
             self._here.clear()
         else:
             self._here.set()
-        if self._held and self._leg is not None:
+        if away and self._leg is not None:
             self._leg.leave("dropped")
 
     async def _present(self) -> None:

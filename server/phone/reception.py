@@ -52,6 +52,8 @@ QUIET_S = 0.8
 """From the answer to the first word: whoever calls is still bringing the receiver to the ear."""
 ANSWER_S = 7.0
 """So long we wait for an answer after our words."""
+SPEAKING_S = 8.0
+"""So much longer for one that is being spoken, or recognised; no noise holds us up for ever."""
 PIN_PAUSE_S = 5.0
 """So long between two digits of a PIN."""
 SETTLE_S = 1.5
@@ -136,9 +138,11 @@ class Reception:
         self._at = at
         if self._over:
             return []
+        if math.isinf(self._limit):  # it begins with the answer: the media's way may never open
+            self._limit = at + PIN_S
         match what:
             case Connected():
-                self._due, self._limit = at + QUIET_S, min(self._limit, at + PIN_S)
+                self._due = at + QUIET_S
             case Told(line):
                 self._told.add(line)
             case Said():
@@ -159,8 +163,9 @@ class Reception:
 
     def _counts(self, what: Input) -> bool:
         match what:
-            case Tick():
-                return not self.saying and self._at >= self._due
+            case Tick(speaking):
+                patience = SPEAKING_S if speaking else 0.0
+                return not self.saying and self._at >= self._due + patience
             case Heard():
                 return not self.saying
         return True
@@ -178,7 +183,7 @@ class Reception:
     def _too_long(self) -> list[Action]:
         """Somebody is there, or something; the line is wanted by others."""
         if self._step == self._greet:  # nobody has agreed to hear of an interview
-            return [Say("not_expected"), HangUp("declined")]
+            return self._left_alone()
         return [Say("too_long"), HangUp("too_long")]
 
     # --- the PIN ----------------------------------------------------------------------------------
@@ -263,17 +268,29 @@ class Reception:
                 return [Say("called_again")]
             case Tick():
                 return [Say("callback"), HangUp("voicemail")]
-            case Found():
-                hello: list[Action] = [Say("called_hello")]
-                return [*hello, *self._found(what)]
-            case NotFound(why):
-                return [Say(_GOODBYES.get(why, "failed")), HangUp(why)]
             case Pressed(key) if key == REPEAT:
                 return [Say("called")]
         answer = _answer(what)
         if answer is None:
             return []
-        return [FindPin("")] if answer[0] else [Say("not_expected"), HangUp("declined")]
+        if not answer[0]:
+            return self._left_alone()
+        self._step = self._expected
+        return [FindPin("")]
+
+    def _expected(self, what: Input) -> list[Action]:
+        """A second yes is not looked up again: many say it and press 1."""
+        match what:
+            case Found():
+                hello: list[Action] = [Say("called_hello")]
+                return [*hello, *self._found(what)]
+            case NotFound(why):
+                return [Say(_GOODBYES.get(why, "failed")), HangUp(why)]
+        answer = _answer(what)
+        return [] if answer is None or answer[0] else self._left_alone()
+
+    def _left_alone(self) -> list[Action]:
+        return [Say("not_expected"), HangUp("declined")]
 
     # --- the consents -----------------------------------------------------------------------------
     def _ask(self, question: Question) -> list[Action]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from server.phone.bridge import (
     NOT_ACCEPTABLE,
     Bridge,
     BridgeCall,
+    GatewayLost,
     GatewayState,
     HungUp,
 )
@@ -138,6 +140,11 @@ class Switchboard:
         except (MediaError, OSError) as error:
             logger.warning("a telephone call could not be taken: %s", error)
             await call.decline(DECLINED)
+            return
+        except GatewayLost as error:
+            logger.warning("a telephone call was taken by half: %s", error)
+            with suppress(GatewayLost):  # the caller may be waiting in silence
+                await call.hang_up()
             return
         expected = await self._selected(call)
         reception = Reception(pin_length=LENGTH, known_number=expected is not None)

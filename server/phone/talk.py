@@ -106,6 +106,12 @@ class Ears:
             self._stream.close()
             self._open()
 
+    @property
+    def busy(self) -> bool:
+        """Whether words of the caller's are under way, from the first sound to the recogniser's
+        word on them."""
+        return self._stream.busy
+
     def quiet(self) -> None:
         """Our own words end now: what is said from here on is the caller's."""
         self._quiet_from = self._position - round(LEAD_S * SAMPLE_RATE)

@@ -15,6 +15,7 @@ from server.store.schema import calls_out, calls_tally
 
 MADE = calls_out.c.began_at.is_not(None)
 RUNNING = MADE & calls_out.c.seconds.is_(None)
+OPEN = calls_out.c.outcome.in_(("waiting", "calling"))
 TALLY_S = 86_400.0
 """No cap looks back further."""
 
@@ -22,6 +23,16 @@ TALLY_S = 86_400.0
 def add(db: Connection, call: CallOut) -> None:
     log.standing(db, call.interview_id)
     db.execute(insert(calls_out).values(vars(call)))
+
+
+def ask(db: Connection, call: CallOut) -> bool:
+    """Add it, unless one of its interview's waits already or is being made: then False."""
+    log.locked(db, call.interview_id)
+    mine = calls_out.c.interview_id == call.interview_id
+    if db.execute(select(calls_out.c.call_id).where(mine & OPEN)).first():
+        return False
+    add(db, call)
+    return True
 
 
 def of_interview(db: Connection, interview_id: str) -> list[CallOut]:
@@ -93,8 +104,7 @@ def ended(
 def cancel(db: Connection, interview_id: str) -> int:
     """Those of the interview that wait or are being made; returns how many."""
     mine = calls_out.c.interview_id == interview_id
-    open_ones = mine & calls_out.c.outcome.in_(("waiting", "calling"))
-    return db.execute(update(calls_out).where(open_ones).values(outcome="cancelled")).rowcount
+    return db.execute(update(calls_out).where(mine & OPEN).values(outcome="cancelled")).rowcount
 
 
 def since(db: Connection, at: float, now: float) -> tuple[int, float]:

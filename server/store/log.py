@@ -94,7 +94,7 @@ def create(db: Connection, plan: Plan, created: InterviewCreated) -> None:
 
 def take_lease(db: Connection, interview_id: str, owner: str) -> int:
     """A newer epoch than any before: whoever held the lease can write no more."""
-    _locked(db, interview_id)
+    locked(db, interview_id)
     taken = (
         update(leases)
         .where(leases.c.interview_id == interview_id)
@@ -108,7 +108,7 @@ def append(db: Connection, interview_id: str, epoch: int | None, new: Sequence[E
     """Add the events under the lease, and queue the report in the same transaction when they end
     it.
     """
-    record = _locked(db, interview_id)
+    record = locked(db, interview_id)
     held = _epoch(db, interview_id)
     if epoch is not None and epoch != held:
         raise StaleLease(f"epoch {epoch} of {interview_id} was succeeded by epoch {held}")
@@ -191,7 +191,7 @@ def erase(db: Connection, interview_id: str) -> None:
 
     The lease's epoch grows, so that a call that is still running cannot write another word.
     """
-    _locked(db, interview_id, erased_too=True)
+    locked(db, interview_id, erased_too=True)
     mine = events.c.interview_id == interview_id
     db.execute(update(events).where(mine).values(payload=None, salt=None))
     for table in (reports, gradings, jobs, invites):
@@ -247,7 +247,7 @@ def end_left(db: Connection, before: float, at: float) -> list[str]:
     return left
 
 
-def _locked(db: Connection, interview_id: str, *, erased_too: bool = False) -> InterviewRecord:
+def locked(db: Connection, interview_id: str, *, erased_too: bool = False) -> InterviewRecord:
     """The interview's row, held until the commit (SQLite holds the whole database already)."""
     row = db.execute(
         select(interviews).where(interviews.c.interview_id == interview_id).with_for_update()

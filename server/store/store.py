@@ -251,9 +251,10 @@ class Store:
         return await self._write(lambda db: tokens.revoke(db, interview_id, at))
 
     # --- calls to candidates ----------------------------------------------------------------------
-    async def add_call(self, call: CallOut) -> None:
-        """Raises `UnknownInterview`, `Erased`."""
-        await self._write(lambda db: calls.add(db, call))
+    async def add_call(self, call: CallOut) -> bool:
+        """False where a call of the same interview waits, or is being made. Raises
+        `UnknownInterview`, `Erased`."""
+        return await self._write(lambda db: calls.ask(db, call))
 
     async def calls(self, interview_id: str) -> list[CallOut]:
         """Oldest first."""

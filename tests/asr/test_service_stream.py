@@ -98,6 +98,21 @@ async def test_the_vad_hears_several_windows_at_once_and_a_flush_hears_what_wait
     await one.finish()
 
 
+async def test_a_stream_is_busy_from_the_first_sound_of_speech_until_its_text_is_told() -> None:
+    said: list[FromService] = []
+    one = Stream(Parts(ScriptedEngine(), Metrics(lambda: 0)), greeting(), said.append)  # type: ignore[arg-type]
+    pcm = answer(1.0, SAID[0], 0.7)
+    assert not one.busy
+    one.hear(Sound(0, 0, pcm[: 16_000 // 2]))
+    assert not one.busy, "silence"
+    one.hear(Sound(0, 16_000 // 2, pcm[16_000 // 2 : 16_000 * 2]))
+    assert one.busy, "somebody speaks"
+    one.hear(Sound(0, 16_000 * 2, pcm[16_000 * 2 :]))
+    assert one.busy and not finals(said), "it is being recognised"
+    await one.finish()
+    assert not one.busy and finals(said)
+
+
 async def test_a_stream_may_begin_in_the_middle(engine: Engine) -> None:
     pcm = answer(0.5, SAID[0], 0.7)
     shifted = finals(await heard(engine, pcm, at=160_000))

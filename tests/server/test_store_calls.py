@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -45,6 +46,18 @@ async def made_call(store: Store, plan: Plan, call_id: str = "one", at: float = 
     await store.add_call(call)
     assert await store.call_begun(call_id, at)
     return call
+
+
+async def test_a_button_that_is_pressed_twice_asks_for_one_call(store: Store, plan: Plan) -> None:
+    record = await store.create_interview(plan)
+    calls = [CallOut(f"{n}", record.interview_id, NUMBER, "UTC", NOON, 1) for n in range(5)]
+    added = await asyncio.gather(*(store.add_call(one) for one in calls))
+    assert sorted(added) == [False] * 4 + [True]
+    [waiting] = await store.calls(record.interview_id)
+    assert await store.call_begun(waiting.call_id, NOON)
+    assert not await store.add_call(second(waiting)), "it is being made"
+    await store.call_ended(waiting.call_id, "declined", 3.0)
+    assert await store.add_call(second(waiting))
 
 
 def second(call: CallOut) -> CallOut:

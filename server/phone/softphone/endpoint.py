@@ -200,10 +200,6 @@ class Endpoint(asyncio.DatagramProtocol):
             self._repeating.add(task)
             task.add_done_callback(self._repeating.discard)
 
-    def invite_of(self, cancel: Request) -> Asked | None:
-        """The INVITE that a CANCEL means, if it has no final answer yet."""
-        return self._asked.get((cancel.branch, _sent_by(cancel), "INVITE"))
-
     async def _repeat(self, asked: Asked, response: Response) -> None:
         assert asked.acknowledged is not None
         for pause in self.timers.pauses(capped=True):

@@ -158,11 +158,6 @@ def host_of(uri: str) -> tuple[str, int]:
     return found[2], int(found[3] or 5060)
 
 
-def user_of(uri: str) -> str:
-    found = _URI.match(uri)
-    return (found[1] or "") if found else ""
-
-
 def _begun(line: str) -> Request | Response:
     if found := _REQUEST.fullmatch(line):
         return Request(method=found[1], uri=found[2])

@@ -224,6 +224,19 @@ async def test_nobody_is_called_for_an_interview_without_a_place(
     await until(lambda: len(office.made) == 2)
 
 
+async def test_a_call_that_could_not_be_begun_keeps_no_place(
+    office: Office, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.ask_for(plan)
+
+    async def full(call_id: str, at: float) -> bool:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(office.store, "call_begun", full)
+    await office.looks(1)
+    assert not office.kept and not office.made
+
+
 async def test_a_place_that_somebody_came_for_is_theirs(office: Office, plan: Plan) -> None:
     call = await office.ask_for(plan)
     await office.looks()

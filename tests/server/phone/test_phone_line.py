@@ -17,7 +17,7 @@ from server.call import LeaveReason, OnLeft
 from server.invites import UnknownInvite
 from server.phone import attendant, reception, words
 from server.phone import line as lines
-from server.phone.acts import Consent, WantsPerson
+from server.phone.acts import Consent, Input, Tick, WantsPerson
 from server.phone.bridge import (
     Answered,
     CallEvent,
@@ -25,12 +25,14 @@ from server.phone.bridge import (
     HungUp,
     MediaUp,
     Party,
+    Progress,
     Updating,
 )
 from server.phone.line import Line
 from server.phone.pins import LENGTH
 from server.phone.reception import Reception
 from server.phone.records import Invited
+from server.phone.talk import Ears
 from server.rehearsal.phone.ground import until
 
 PIN = "123456789"
@@ -42,6 +44,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reception, "ANSWER_S", 0.05)
     monkeypatch.setattr(reception, "SETTLE_S", 0.0)
     monkeypatch.setattr(attendant, "TICK_S", 0.01)
+    monkeypatch.setattr(lines, "repair", lambda sdp: sdp)
     monkeypatch.setattr(lines, "update_answer", lambda ours, offer, codec: f"answer to {offer}")
 
 
@@ -108,6 +111,7 @@ class Media:
         self.track = Track()
         self.held = self.closed = False
         self.quiet = False
+        self.trips_over: Exception | None = None
         self._tell_quiet: Callable[[], None] = lambda: None
         self._tell_back: Callable[[], None] = lambda: None
 
@@ -128,6 +132,10 @@ class Media:
 
     def hold(self, held: bool) -> None:
         self.held = held
+
+    async def accept(self, sdp: str) -> None:
+        if self.trips_over is not None:
+            raise self.trips_over
 
     async def close(self) -> None:
         self.closed = True
@@ -171,7 +179,9 @@ class Call:
         self.wrote: list[object] = []
         self.legs: list[Leg] = []
         self.refuses: Exception | None = None
+        self.joining: asyncio.Event | None = None
         self.places = 1
+        self.kept = 0
         self.pause_s = 0.0
         self.voiceless = False
         self.line = Line(
@@ -221,11 +231,14 @@ class Call:
         assert interview_id == "ada"
         if not self.places:
             raise Busy(4)
+        self.kept += 1
 
     async def join_line(self, interview_id: str, peer: object, on_left: OnLeft) -> Leg:
         if self.refuses:
             raise self.refuses
         self.legs.append(Leg(on_left))
+        if self.joining is not None:
+            await self.joining.wait()
         return self.legs[-1]
 
     # The test's.
@@ -261,6 +274,21 @@ async def test_a_pin_and_two_keys_lead_to_the_interview_and_its_end_to_the_calls
     leg.ends(None)
     assert await ada.ends() == HungUp(200, "OK")
     assert ada.media.closed and ada.line.joined
+
+
+async def test_the_reception_knows_whether_somebody_is_speaking(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, told = Call(plan), list[Input]()
+    on = Reception.on
+    monkeypatch.setattr(
+        Reception, "on", lambda self, what, at: (told.append(what), on(self, what, at))[1]
+    )
+    await until(lambda: Tick(speaking=False) in told)
+    monkeypatch.setattr(Ears, "busy", property(lambda self: True))
+    await until(lambda: Tick(speaking=True) in told)
+    ada.gateway.tells(HungUp(200, "gone"))
+    await ada.ends()
 
 
 async def test_a_key_stops_every_line_that_was_still_to_be_said(plan: Plan) -> None:
@@ -375,6 +403,28 @@ async def test_a_line_that_was_quiet_goes_on_when_it_is_back(plan: Plan) -> None
     await ada.ends()
 
 
+@pytest.mark.parametrize("how", ["quiet", "held"])
+async def test_a_line_that_goes_while_the_leg_begins_is_not_talked_to(plan: Plan, how: str) -> None:
+    ada = Call(plan, consented=True)
+    ada.joining = asyncio.Event()
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    first = await ada.joined()
+    if how == "quiet":
+        ada.media.becomes(quiet=True)
+    else:
+        ada.gateway.tells(Updating("held", held=True))
+        await until(lambda: ada.gateway.updates)
+    ada.joining.set()
+    await until(lambda: not first.live)
+    if how == "quiet":
+        ada.media.becomes(quiet=False)
+    else:
+        ada.gateway.tells(Updating("back", held=False))
+    (await ada.joined(2)).ends(None)
+    await ada.ends()
+
+
 async def test_a_hold_without_an_end_ends_the_call(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,6 +505,24 @@ async def test_nobody_consents_to_what_there_is_no_room_for(plan: Plan, called: 
     assert not ada.wrote and not ada.line.joined
 
 
+async def test_a_place_is_kept_for_as_long_as_the_reception_takes(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendant, "RENEW_S", 0.01)
+    monkeypatch.setattr(reception, "ANSWER_S", 60.0)
+    ada = Call(plan)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    await until(lambda: ada.kept > 3)
+    ada.places = 0  # a renewal that fails ends no reception
+    await ada.hears("consent_interview")
+    ada.gateway.presses("1")
+    await ada.hears("consent_recording")
+    ada.gateway.presses("1")
+    (await ada.joined()).ends(None)
+    await ada.ends()
+
+
 async def test_a_voicemail_hears_nothing_of_an_interview(plan: Plan) -> None:
     machine = Call(plan, called=True)
     machine.gateway.tells(Answered(None))
@@ -471,6 +539,17 @@ async def test_a_call_that_is_not_taken_is_given_up(
     nobody = Call(plan, called=True)
     await nobody.ends()
     assert not nobody.said and nobody.gateway.hung_up and nobody.line.why == "no_answer"
+
+
+@pytest.mark.parametrize("fault", [TimeoutError(), OSError("no socket"), ValueError("hostile")])
+async def test_an_answer_that_trips_us_up_leaves_us_listening_for_the_calls_end(
+    plan: Plan, fault: Exception
+) -> None:
+    ada = Call(plan, called=True)
+    ada.media.trips_over = fault
+    gone = HungUp(503, "gone")
+    ada.gateway.tells(Progress("answer"), gone)
+    assert await ada.ends() == gone
 
 
 async def test_the_servers_end_is_said(plan: Plan) -> None:

@@ -40,6 +40,7 @@ from server.phone.reception import (
     RECORDING,
     REPEATS,
     SETTLE_S,
+    SPEAKING_S,
     TEXTS_S,
     Reception,
 )
@@ -328,6 +329,23 @@ def test_silence_is_met_by_the_question_and_not_by_an_excuse() -> None:
     assert ada.waits(ANSWER_S) == [Say("silence"), HangUp("no_consent")]
 
 
+def test_whoever_is_speaking_is_not_spoken_over() -> None:
+    """Nine digits take as long as the wait for them, and words under ours are not heard."""
+    ada = Caller()
+    ada.listens()
+    ada.at += ANSWER_S
+    assert ada.does(Tick(speaking=True)) == []
+    ada.at += 2.0
+    assert ada.does(Heard("one two three four five six seven eight nine")) == [FindPin(PIN)]
+
+
+def test_a_noise_without_an_end_is_waited_for_no_longer_than_words_take() -> None:
+    ada = Caller()
+    ada.listens()
+    ada.at += ANSWER_S + SPEAKING_S
+    assert says(ada.does(Tick(speaking=True))) == ["pin_again"]
+
+
 def test_words_that_are_no_pin_are_not_taken_for_silence() -> None:
     ada = Caller()
     ada.listens()
@@ -364,6 +382,13 @@ def test_without_a_pin_the_line_is_freed_after_three_minutes(key: str) -> None:
         eve.does(Pressed(key))
         assert eve.at - began < PIN_S + 8
     assert eve.all[-2:] == [Say("too_long"), HangUp("too_long")]
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_a_line_whose_media_never_come_up_is_freed_too(called: bool) -> None:
+    reception = Reception(pin_length=9, called=called)
+    assert reception.on(Tick(), 50.0) == []
+    assert isinstance(reception.on(Tick(), 50.0 + PIN_S)[-1], HangUp)
 
 
 def test_who_was_called_and_only_presses_stars_is_left_alone() -> None:
@@ -404,6 +429,16 @@ def test_whoever_was_called_agrees_before_anything_is_said_of_an_interview() -> 
     assert says(ada.does(NEW)) == ["called_hello", *ASKED]
 
 
+@pytest.mark.parametrize("more", [Pressed("1"), Heard("Yes."), Pressed("*"), Tick()])
+def test_a_yes_given_twice_at_once_cuts_nothing_of_what_follows(more: Input) -> None:
+    """The second is told of while the first is looked up."""
+    ada = Caller(called=True)
+    ada.listens()
+    assert ada.presses("1") == [FindPin("")]
+    assert ada.does(more) == []
+    assert says(ada.does(NEW)) == ["called_hello", *ASKED]
+
+
 def test_whoever_does_not_expect_the_call_is_left_alone() -> None:
     ada = Caller(called=True)
     ada.listens()
@@ -415,7 +450,7 @@ INPUTS = st.one_of(
     st.builds(Heard, st.sampled_from(["yes", "no", "one two three", "a person please", ""])),
     st.builds(Told, st.sampled_from(["welcome", *INTERVIEW.lines, *RECORDING.lines])),
     st.just(Said()),
-    st.just(Tick()),
+    st.builds(Tick, st.booleans()),
 )
 WALKS = st.lists(st.tuples(INPUTS, st.floats(0, 10)), max_size=80)
 

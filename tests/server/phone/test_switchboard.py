@@ -14,8 +14,9 @@ import pytest
 
 from agent.events import Incident
 from agent.plan import Plan
+from server.media.peer import Peer
 from server.phone import dialler
-from server.phone.bridge import AccountState, BridgeCall, DialRefused, GatewayState
+from server.phone.bridge import AccountState, BridgeCall, DialRefused, GatewayLost, GatewayState
 from server.phone.outbound import Policy
 from server.phone.pins import Pins
 from server.phone.switchboard import BoardSettings, Switchboard
@@ -116,6 +117,26 @@ async def test_nobody_is_called_outside_the_hours(
     await made.stop()
     assert not bridge.dialled
     assert (await store.calls(call.interview_id))[0].outcome == "waiting"
+
+
+async def test_a_call_whose_answer_the_gateway_does_not_confirm_is_hung_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did: list[str] = []
+
+    async def offer(**_: object) -> tuple[object, str]:
+        return SimpleNamespace(close=lambda: noted("closed")), "ours"
+
+    async def noted(what: str) -> None:
+        did.append(what)
+
+    async def answer(sdp: str) -> None:
+        raise GatewayLost("The SIP plugin did not answer within 5 s.")
+
+    monkeypatch.setattr(Peer, "offer", offer)
+    called = SimpleNamespace(offer=None, answer=answer, hang_up=lambda: noted("hung up"))
+    board(store, Bridge(), ALWAYS)._called(cast(BridgeCall, called))
+    await until(lambda: did == ["closed", "hung up"], what=lambda: str(did))
 
 
 @pytest.mark.media
