@@ -144,6 +144,7 @@ def test_without_prefixes_nobody_is_called(
     monkeypatch.delenv("VIVA_PHONE_CALL_PREFIXES")
     code, _, err = run("call", "--interview", interview, "--to", NUMBER)
     assert code == 1 and "VIVA_PHONE_CALL_PREFIXES" in err
+    assert "VIVA_PHONE=true" not in err  # it is set
 
 
 def test_without_a_telephone_it_is_said_what_to_set(
