@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from server.cli.options import brief, say
+
+if TYPE_CHECKING:
+    from agent.plan import Plan
 
 app = typer.Typer(help="Interview plans.", no_args_is_help=True)
 
@@ -28,13 +31,19 @@ def check(
             failed = True
             say(brief(str(error)))
             continue
-        questions = list(plan.questions())
         typer.echo(
             f"{file}: good. {plan.plan_id} {plan.version} ({plan.language}),"
-            f" {len(questions)} questions, {plan.policy.total_time_s / 60:.0f} minutes."
+            f" {_counted(plan)}, {plan.policy.total_time_s / 60:.0f} minutes."
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _counted(plan: Plan) -> str:
+    """As the candidate's page counts them."""
+    own, practice = len(list(plan.own_questions())), len(list(plan.practice_questions()))
+    before = f" and {'one' if practice == 1 else practice} for practice" if practice else ""
+    return f"{own} {'question' if own == 1 else 'questions'}{before}"
 
 
 @app.command()

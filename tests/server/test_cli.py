@@ -21,6 +21,7 @@ import pytest
 import typer
 from typer.main import get_command
 
+from agent import planfile
 from server import cli, wiring
 from server.settings import Settings
 from tests.asr.recordings import encrypted, save, tone
@@ -233,6 +234,16 @@ def test_plans_are_checked_shown_and_described(run: Run, tmp_path: Path) -> None
     assert json.loads(run("plan", "schema")[1])["title"] == "Plan"
     assert "Hash: " in run("plan", "show", PLAN)[1]
     assert json.loads(run("report", "schema")[1])["$id"].startswith("urn:viva:report")
+
+
+def test_questions_are_counted_as_the_candidate_is_told_of_them(run: Run, tmp_path: Path) -> None:
+    worked = PLAN.with_name("backend_engineer_en.yaml")
+    assert "(en), 5 questions and one for practice, 40 minutes." in run("plan", "check", worked)[1]
+    whole = planfile.load(worked)
+    stages = tuple(stage for stage in whole.stages if stage.kind != "practice")
+    alone = tmp_path / "plan.json"
+    alone.write_text(whole.model_copy(update={"stages": stages}).model_dump_json())
+    assert "(en), 5 questions, 40 minutes." in run("plan", "check", alone)[1]
 
 
 def test_a_report_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
