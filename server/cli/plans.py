@@ -20,8 +20,11 @@ app = typer.Typer(help="Interview plans.", no_args_is_help=True)
 def check(
     files: Annotated[list[Path], typer.Argument(help="Plans, YAML or JSON.")],
 ) -> None:
-    """Say of each plan whether it can be used; every problem has its line."""
+    """Say of each plan whether it can be used; every problem has its line. Warns of consent texts
+    that are too long for the telephone.
+    """
     from agent import planfile
+    from server.phone import consent_time
 
     failed = False
     for file in files:
@@ -35,6 +38,8 @@ def check(
             f"{file}: good. {plan.plan_id} {plan.version} ({plan.language}),"
             f" {_counted(plan)}, {plan.policy.total_time_s / 60:.0f} minutes."
         )
+        for warning in consent_time.too_long(plan):
+            say(f"{file}: {warning}")
     if failed:
         raise typer.Exit(1)
 

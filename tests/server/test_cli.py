@@ -246,6 +246,21 @@ def test_questions_are_counted_as_the_candidate_is_told_of_them(run: Run, tmp_pa
     assert "(en), 5 questions, 40 minutes." in run("plan", "check", alone)[1]
 
 
+def test_consent_texts_that_no_telephone_has_time_for_are_warned_of(
+    run: Run, tmp_path: Path
+) -> None:
+    short = planfile.load(PLAN.with_name("backend_engineer_zh.yaml"))
+    consent = short.policy.consent.model_copy(update={"text": "我同意接受面试。" * 200})
+    policy = short.policy.model_copy(update={"consent": consent})
+    long = tmp_path / "plan.json"
+    long.write_text(short.model_copy(update={"policy": policy}).model_dump_json())
+    code, out, err = run("plan", "check", long)
+    assert (code, "good." in out) == (0, True)
+    assert re.search(r"disclosure and the consent text would take some 4\d\d seconds", err)
+    assert "recording" not in err
+    assert run("plan", "check", PLAN)[2] == ""
+
+
 def test_a_report_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
     code, _, err = run("report", "show", "nobody")
     assert (code, "no database" in err) == (1, True)
