@@ -24,7 +24,15 @@ from aioice.stun import TransactionError, TransactionFailed
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from server import certificate, manifest, microphone_url, preflight, speech_models, stand_ins
+from server import (
+    certificate,
+    manifest,
+    microphone_url,
+    preflight,
+    running,
+    speech_models,
+    stand_ins,
+)
 from server.api.keys import FILE as KEY_FILE
 from server.media.turn import SERVERS_NAME, allocate, turn_server
 from server.preflight import NotReady
@@ -240,7 +248,7 @@ async def _speak(name: str, close: Callable[[], Awaitable[None]], voice: object)
 
 
 async def _ports(settings: Settings) -> AsyncIterator[Finding]:
-    if await _viva_answers(settings):
+    if await running.answers(settings):
         yield Finding("web port", "ok", f"A Viva server answers at port {settings.port}.")
     else:
         try:
@@ -248,19 +256,6 @@ async def _ports(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("web port", "ok", f"Port {settings.port} on {settings.host} is free.")
         except NotReady as error:
             yield Finding("web port", "bad", str(error))
-
-
-async def _viva_answers(settings: Settings) -> bool:
-    scheme = "https" if settings.tls_cert else "http"
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    name = f"[{host}]" if ":" in host else host
-    try:
-        # Our own certificate may carry a public name only; nothing secret is sent.
-        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=3) as client:
-            answer = await client.get(f"{scheme}://{name}:{settings.port}/healthz")
-            return "max_interviews" in answer.json()
-    except (httpx.HTTPError, ValueError):
-        return False
 
 
 def _udp_free(port: int) -> bool:

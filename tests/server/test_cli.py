@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -202,6 +203,24 @@ def test_an_invite_is_a_link_and_its_interview_exists(run: Run) -> None:
     assert set(json.loads(out)) == {"interview_id", "token", "url", "expires_at"}
     code, _, err = run("invite", PLAN.with_name("nothing.yaml"))
     assert (code, "cannot be read" in err) == (1, True)
+
+
+async def test_an_invite_says_where_no_server_answers_at_its_address(
+    run: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`viva serve --port` of another terminal is not known to it."""
+    monkeypatch.setenv("VIVA_HOST", "127.0.0.1")
+    monkeypatch.setenv("VIVA_PORT", url.partition(":")[2])
+    assert "answers" not in (await asyncio.to_thread(run, "invite", PLAN))[2]
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("VIVA_PORT", str(nobody.getsockname()[1]))
+        code, out, err = await asyncio.to_thread(run, "invite", PLAN)
+        assert (code, out.count("/call/")) == (0, 1)
+        assert f"No Viva server answers at {out.partition('/call/')[0]} now" in err
+        assert "VIVA_PORT" in err
+        elsewhere = ("--public-url", "https://jobs.example")
+        assert "answers" not in (await asyncio.to_thread(run, "invite", PLAN, *elsewhere))[2]
 
 
 @pytest.mark.parametrize(
