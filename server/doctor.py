@@ -11,7 +11,7 @@ import socket
 import ssl
 import stat
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,11 +54,19 @@ class Finding:
     to_do: str = ""
 
 
-async def examine(settings: Settings) -> list[Finding]:
-    """Every check, in the order in which an operator would put things right."""
-    found: list[Finding] = []
-    for check in CHECKS:
-        found += [one async for one in check(settings)]
+async def examine(
+    settings: Settings, faults: Sequence[str] = (), left_out: Collection[str] = ()
+) -> list[Finding]:
+    """Every check, in the order in which an operator would put things right. `faults` of settings
+    are findings, and what rests on those that were `left_out` is not checked."""
+    found = [Finding("settings", "bad", fault, "See docs/settings.md.") for fault in faults]
+    if left_out:
+        named = ", ".join(f"VIVA_{name.upper()}" for name in sorted(left_out))
+        text = f"Nothing that rests on {named} is checked until that is put right."
+        found.append(Finding("settings", "note", text))
+    for check, rests_on in CHECKS.items():
+        if not any(name.startswith(rests_on) for name in left_out):
+            found += [one async for one in check(settings)]
     return found
 
 
@@ -442,18 +450,21 @@ _GOES = {
 }
 
 
-CHECKS: tuple[Check, ...] = (
-    _variables,
-    _data,
-    _database,
-    _hearing,
-    _model,
-    _voices,
-    _ports,
-    _address,
-    _tls,
-    _media,
-    _turn,
-    _phone,
-    _privacy,
-)
+_PLACE = ("host", "port", "public_url", "tls_", "trusted_proxies")
+_OUTSIDE = ("privacy", "voice", "trusted_hosts", *_GOES)
+CHECKS: dict[Check, tuple[str, ...]] = {
+    _variables: (),
+    _data: ("min_free_mb",),
+    _database: ("database_url",),
+    _hearing: ("asr_",),
+    _model: ("model", "grader"),
+    _voices: ("privacy", "voice"),
+    _ports: _PLACE,
+    _address: ("privacy", *_PLACE),
+    _tls: _PLACE,
+    _media: ("media_", "turn_", *_PLACE),
+    _turn: ("turn_",),
+    _phone: ("phone",),
+    _privacy: _OUTSIDE,
+}
+"""Each with the beginnings of the settings that it rests on."""

@@ -23,7 +23,7 @@ import typer
 from typer.main import get_command
 
 from agent import planfile
-from server import cli, wiring
+from server import cli, doctor, wiring
 from server.settings import Settings
 from tests.asr.recordings import encrypted, save, tone
 from tests.asr.speech import answer
@@ -301,6 +301,25 @@ def test_a_backup_is_made_once(run: Run, tmp_path: Path) -> None:
     assert out.splitlines() == [str(tmp_path / "copy" / "viva.sqlite3")]
     code, _, err = run("backup", tmp_path / "copy")
     assert (code, "not empty" in err) == (1, True)
+
+
+def test_the_doctor_goes_on_where_settings_do_not_fit(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined: list[tuple[object, ...]] = []
+
+    async def examine(*given: object) -> list[doctor.Finding]:
+        examined.append(given)
+        return [doctor.Finding("settings", "bad", "They do not fit.")]
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    monkeypatch.setenv("VIVA_TLS_CERT", "cert.pem")
+    code, out, err = run("doctor")
+    assert (code, out) == (1, "bad  settings: They do not fit.\n")
+    assert "1 of 1 checks failed" in err
+    [(_, faults, left_out)] = examined
+    assert "tls_cert and tls_key belong together" in str(faults)
+    assert left_out == {"tls_cert", "tls_key"}
 
 
 def test_models_are_listed_without_asking_anyone(run: Run, tmp_path: Path) -> None:
