@@ -27,6 +27,7 @@ from agent.verbatim import verbatim
 from asr.gate import TurnGate
 from asr.recognition import Recogniser
 from asr.stt import WhisperSTT
+from server import stand_ins
 from server.clock import Clock
 from server.local_voices import LocalVoices
 from server.media.recording import Recorder
@@ -144,6 +145,11 @@ class Equipment:
     async def warm_up(self) -> None:
         """Load what speaks, so that the first interview's first word does not wait for it."""
         await self._local.start()
+
+    @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """Parts that make a rehearsal of whatever is held with them."""
+        return stand_ins.of(self._settings)
 
     @property
     def mode(self) -> Mode | None:
