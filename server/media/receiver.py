@@ -203,6 +203,7 @@ class EarReceiver:
                     samples,
                     self._decoder.clock_rate,
                     comfort,
+                    bool(packet.marker),
                 )
             )
 
