@@ -17,6 +17,7 @@ Rules that bind here:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -301,6 +302,20 @@ Event = Annotated[
 
 # A union's own setting counts, not its members': an error may be logged, and repeats no words.
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(hide_input_in_errors=True))
+
+
+STAND_INS = "stand_ins"
+"""The incident's kind where stand-ins take part in an interview that was not made as a
+rehearsal."""
+
+
+def is_rehearsal(events: Iterable[Event]) -> bool:
+    """Whether stand-ins take part, as was known when it was made or as it was held."""
+    return any(
+        (isinstance(event, InterviewCreated) and event.rehearsal)
+        or (isinstance(event, Incident) and event.kind == STAND_INS)
+        for event in events
+    )
 
 
 class NewerEvent(ValueError):

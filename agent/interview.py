@@ -71,9 +71,6 @@ __all__ = [
     "Turn",
 ]
 
-UNCOUNTED_STAGES = ("practice", "candidate_questions", "closing")
-"""Their questions are not in "question 2 of 5"."""
-
 
 @dataclass(frozen=True)
 class Reply:
@@ -222,8 +219,7 @@ class Interview:
 
     def progress(self) -> tuple[int, int]:
         """How many of the interview's own questions were asked, and how many there are."""
-        stages = [stage for stage in self.plan.stages if stage.kind not in UNCOUNTED_STAGES]
-        ids = [question.id for stage in stages for question in stage.questions]
+        ids = [question.id for question in self.plan.own_questions()]
         return sum(question_id in self.asked for question_id in ids), len(ids)
 
     def answer_text(self, question_id: str) -> str:

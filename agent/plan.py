@@ -39,6 +39,10 @@ StageKind = Literal[
 ]
 
 
+UNCOUNTED_STAGES: tuple[StageKind, ...] = ("practice", "candidate_questions", "closing")
+"""Their questions are not in "question 2 of 5"."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -212,6 +216,19 @@ class Plan(_Part):
         """Every question in the plan's order."""
         for stage in self.stages:
             yield from stage.questions
+
+    def own_questions(self) -> Iterator[Question]:
+        """Those that everybody is told of and that are counted: neither practice, nor the block
+        that is the candidate's."""
+        for stage in self.stages:
+            if stage.kind not in UNCOUNTED_STAGES:
+                yield from stage.questions
+
+    def practice_questions(self) -> Iterator[Question]:
+        """Those that come before them, for practice."""
+        for stage in self.stages:
+            if stage.kind == "practice":
+                yield from stage.questions
 
     def question(self, question_id: str) -> Question:
         """Raises `KeyError`."""

@@ -104,7 +104,7 @@ def build_report(
     candidate = [one for one in utterances if one.speaker == "candidate"]
     match = job_match(plan, [_probing(one) for one in judged], candidate, clock.cite, phrases)
     created = next(iter(of_type(events, ev.InterviewCreated)), None)
-    rehearsal = bool(provenance.stand_ins) or (created is not None and created.rehearsal)
+    rehearsal = bool(provenance.stand_ins) or ev.is_rehearsal(events)
     asked = candidate_questions(events)
     case = Case(plan, judged, match, asked, status, status_reason, rehearsal, rater, phrases)
     why = phrases.say("first_revision" if revision == 1 else "later_revision")

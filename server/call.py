@@ -21,6 +21,7 @@ from livekit import rtc
 from livekit.agents import AgentSession
 
 from agent.events import (
+    STAND_INS,
     AudioMeasured,
     CallJoined,
     CallLeft,
@@ -29,6 +30,7 @@ from agent.events import (
     Incident,
     RequestMade,
     Word,
+    is_rehearsal,
 )
 from agent.interview import Interview
 from agent.interviewer import Interviewer
@@ -200,6 +202,7 @@ class Call:
         self._stack.callback(self._end_if_hung_up)
         joined = CallJoined(at=self._clock(), channel=self.leg.channel, epoch=self.leg.epoch)
         self._journal.add(joined)
+        self._note_stand_ins()
         self._stack.push_async_callback(session.aclose)
         session.on("close", self._session_closed)
         if self._gate is not None:
@@ -207,6 +210,12 @@ class Call:
         self._interviewer.attach(session)
         await session.start(self._interviewer, record=False)
         self._joined = True
+
+    def _note_stand_ins(self) -> None:
+        """Whoever made the interview may not have known what this server is set up with."""
+        used = self._equipment.stand_ins
+        if used and not is_rehearsal(self._past):
+            self._journal.add(Incident(at=self._clock(), kind=STAND_INS, detail=", ".join(used)))
 
     async def _record(self, heard: RtcAudioInput, played: RtcAudioOutput) -> None:
         """Record both sides, if the candidate allows it; a disk that fails ends only the

@@ -11,7 +11,7 @@ import socket
 import ssl
 import stat
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,15 @@ from aioice.stun import TransactionError, TransactionFailed
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from server import certificate, manifest, microphone_url, preflight, speech_models, stand_ins
+from server import (
+    certificate,
+    manifest,
+    microphone_url,
+    preflight,
+    running,
+    speech_models,
+    stand_ins,
+)
 from server.api.keys import FILE as KEY_FILE
 from server.media.turn import SERVERS_NAME, allocate, turn_server
 from server.preflight import NotReady
@@ -46,11 +54,19 @@ class Finding:
     to_do: str = ""
 
 
-async def examine(settings: Settings) -> list[Finding]:
-    """Every check, in the order in which an operator would put things right."""
-    found: list[Finding] = []
-    for check in CHECKS:
-        found += [one async for one in check(settings)]
+async def examine(
+    settings: Settings, faults: Sequence[str] = (), left_out: Collection[str] = ()
+) -> list[Finding]:
+    """Every check, in the order in which an operator would put things right. `faults` of settings
+    are findings, and what rests on those that were `left_out` is not checked."""
+    found = [Finding("settings", "bad", fault, "See docs/settings.md.") for fault in faults]
+    if left_out:
+        named = ", ".join(f"VIVA_{name.upper()}" for name in sorted(left_out))
+        text = f"Nothing that rests on {named} is checked until that is put right."
+        found.append(Finding("settings", "note", text))
+    for check, rests_on in CHECKS.items():
+        if not any(name.startswith(rests_on) for name in left_out):
+            found += [one async for one in check(settings)]
     return found
 
 
@@ -240,7 +256,7 @@ async def _speak(name: str, close: Callable[[], Awaitable[None]], voice: object)
 
 
 async def _ports(settings: Settings) -> AsyncIterator[Finding]:
-    if await _viva_answers(settings):
+    if await running.answers(settings):
         yield Finding("web port", "ok", f"A Viva server answers at port {settings.port}.")
     else:
         try:
@@ -248,19 +264,6 @@ async def _ports(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("web port", "ok", f"Port {settings.port} on {settings.host} is free.")
         except NotReady as error:
             yield Finding("web port", "bad", str(error))
-
-
-async def _viva_answers(settings: Settings) -> bool:
-    scheme = "https" if settings.tls_cert else "http"
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    name = f"[{host}]" if ":" in host else host
-    try:
-        # Our own certificate may carry a public name only; nothing secret is sent.
-        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=3) as client:
-            answer = await client.get(f"{scheme}://{name}:{settings.port}/healthz")
-            return "max_interviews" in answer.json()
-    except (httpx.HTTPError, ValueError):
-        return False
 
 
 def _udp_free(port: int) -> bool:
@@ -447,18 +450,21 @@ _GOES = {
 }
 
 
-CHECKS: tuple[Check, ...] = (
-    _variables,
-    _data,
-    _database,
-    _hearing,
-    _model,
-    _voices,
-    _ports,
-    _address,
-    _tls,
-    _media,
-    _turn,
-    _phone,
-    _privacy,
-)
+_PLACE = ("host", "port", "public_url", "tls_", "trusted_proxies")
+_OUTSIDE = ("privacy", "voice", "trusted_hosts", *_GOES)
+CHECKS: dict[Check, tuple[str, ...]] = {
+    _variables: (),
+    _data: ("min_free_mb",),
+    _database: ("database_url",),
+    _hearing: ("asr_",),
+    _model: ("model", "grader"),
+    _voices: ("privacy", "voice"),
+    _ports: _PLACE,
+    _address: ("privacy", *_PLACE),
+    _tls: _PLACE,
+    _media: ("media_", "turn_", *_PLACE),
+    _turn: ("turn_",),
+    _phone: ("phone",),
+    _privacy: _OUTSIDE,
+}
+"""Each with the beginnings of the settings that it rests on."""

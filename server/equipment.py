@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import openai
 from livekit import rtc
-from livekit.agents import inference, tts, vad
+from livekit.agents import APIError, inference, tts, vad
 
 import prompts
 from agent.events import Event
@@ -27,6 +27,7 @@ from agent.verbatim import verbatim
 from asr.gate import TurnGate
 from asr.recognition import Recogniser
 from asr.stt import WhisperSTT
+from server import stand_ins
 from server.clock import Clock
 from server.local_voices import LocalVoices
 from server.media.recording import Recorder
@@ -34,6 +35,7 @@ from server.settings import Settings
 from tts.cache import RenderedLines
 from tts.chain import ReplyVoice, VoiceChain, VoiceChanged
 from tts.espeak_process import EspeakProcess
+from tts.voice import speak, voice_id
 from tts.voices import Language, build
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,13 @@ NO_MODEL = (
     " have no scores. Start it, or name another with VIVA_MODEL_URL and VIVA_MODEL; `viva doctor`"
     " tries it."
 )
+NO_VOICE = (
+    "%s does not speak: %s. Until it does, each sentence is said by the voice behind it, %s."
+    " `viva doctor` tries it; with VIVA_PRIVACY=local it is not asked."
+)
+TRY_S = 15.0
+TRIED: dict[Language, str] = {"en": "Hello.", "zh": "你好"}
+"""What a voice of the network is to say at the start."""
 THINKING_HOLD_S = 4.0
 """The silence that "let me think" asks for by itself."""
 
@@ -141,9 +150,30 @@ class Equipment:
                 told = True
                 await asyncio.sleep(ask_again_s)
 
+    async def try_voices(self) -> None:
+        """Say once which voices of the network answer; nothing waits for it. Asks nobody where what
+        is spoken stays on this machine."""
+        if not self._settings.speaks_with_edge:
+            return
+        for language, text in TRIED.items():
+            voice, behind = self._chain(language).voices[:2]
+            try:
+                async with asyncio.timeout(TRY_S):
+                    async for _ in speak(voice, text):
+                        pass
+                logger.info("%s speaks", voice_id(voice))
+            except (APIError, TimeoutError, OSError) as error:
+                why = str(error) or type(error).__name__
+                logger.warning(NO_VOICE, voice_id(voice), why, voice_id(behind))
+
     async def warm_up(self) -> None:
         """Load what speaks, so that the first interview's first word does not wait for it."""
         await self._local.start()
+
+    @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """Parts that make a rehearsal of whatever is held with them."""
+        return stand_ins.of(self._settings)
 
     @property
     def mode(self) -> Mode | None:

@@ -210,6 +210,7 @@ class CallHost:
             await self._companion.start()
         self._keep(self._equipment.find_mode())
         self._keep(self._equipment.warm_up())
+        self._keep(self._equipment.try_voices())
         self._keep(self._measure_lag())
 
     # Joining.

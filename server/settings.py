@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from server import hosts
+from server.fitting import misfits
 from server.phone.settings import PhoneSettings
 
 PREFIX = "VIVA_"
@@ -220,34 +222,9 @@ class Settings(PhoneSettings):
         return ",".join(urls)
 
     @model_validator(mode="after")
-    def _pairs(self) -> Self:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key belong together; give both or neither")
-        fixed = self.turn_user, self.turn_password.get_secret_value()
-        shared = self.turn_secret.get_secret_value()
-        if any((*fixed, shared)) and not self.turn_url:
-            raise ValueError("turn_user, turn_password and turn_secret need a turn_url")
-        if self.turn_url and (any(fixed) if shared else not all(fixed)):
-            raise ValueError("turn_url needs either turn_secret, or turn_user and turn_password")
-        if missing := self.missing_for_phone():
-            raise ValueError(missing)
-        if self.privacy == "local" and self.voice == "edge":
-            raise ValueError(
-                "privacy=local and voice=edge exclude each other: edge-tts sends spoken text to"
-                " Microsoft"
-            )
-        if self.voice == "neural" and not (self.voice_local_en or self.voice_local_zh):
-            raise ValueError(
-                "voice=neural needs a voice: set VIVA_VOICE_LOCAL_EN or VIVA_VOICE_LOCAL_ZH to a"
-                " name of `viva models list` or a folder"
-            )
-        if self.privacy == "local" and (outside := self.hosts_outside):
-            named = "; ".join(f"{PREFIX}{name.upper()} names {host}" for name, host in outside)
-            raise ValueError(
-                f"privacy=local keeps everything on this machine, but {named}. Use a server of this"
-                " machine, add a host of your own to VIVA_TRUSTED_HOSTS, or set"
-                " VIVA_PRIVACY=network"
-            )
+    def _together(self) -> Self:
+        for misfit in misfits(self):
+            raise ValueError(misfit.text)
         return self
 
     @property
@@ -340,6 +317,55 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError("\n".join(_sentence(found) for found in error.errors())) from error
 
 
+class _Apart(Settings):
+    """Each setting is good by itself; together they may not fit."""
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        return self
+
+
+@dataclass(frozen=True)
+class Usable:
+    """The settings as far as they can be used."""
+
+    settings: Settings
+    """What is left out has its default; an unreadable `privacy` is `local`."""
+    faults: tuple[str, ...]
+    """A sentence for each, as `load` would say it."""
+    left_out: frozenset[str]
+    """Names of settings that are set, and are not used."""
+
+
+def usable(**overrides: Any) -> Usable:
+    """As `load`, for whoever has to look at settings that may be wrong. Raises nothing."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    faults: list[str] = []
+    left_out: set[str] = set()
+    while True:
+        try:
+            apart = _Apart(**given)
+        except ValidationError as error:
+            faults += [_sentence(found) for found in error.errors()]
+            names = {str(found["loc"][0]) for found in error.errors()}
+        else:
+            misfit = next(misfits(apart), None)
+            if misfit is None:
+                return Usable(Settings(**given), tuple(faults), frozenset(left_out))
+            # What follows from a setting that is left out is no fault of its own.
+            faults += [_sentence_of(misfit.text)] * left_out.isdisjoint(misfit.names)
+            names = set(misfit.names) - {"privacy"}  # it is kept: nothing is to leave the machine
+        left_out |= names
+        given |= {name: _without(name) for name in names}
+
+
+def _without(name: str) -> object:
+    """A setting's value as if it had not been set."""
+    if name == "privacy":
+        return "local"
+    return Settings.model_fields[name].get_default(call_default_factory=True)
+
+
 def unknown_variables() -> list[str]:
     """Variables that look like settings and are none: most likely misspelt."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
@@ -349,9 +375,13 @@ def unknown_variables() -> list[str]:
 def _sentence(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
-        return f"These settings do not fit: {message}."
+        return _sentence_of(message)
     name = str(error["loc"][0])
     # The value of a secret is not repeated.
     secret = any(word in name for word in ("key", "password", "secret", "token"))
     shown = "" if secret else f" is {error['input']!r}:"
     return f"{PREFIX}{name.upper()}{shown} {message}."
+
+
+def _sentence_of(misfit: str) -> str:
+    return f"These settings do not fit: {misfit}."

@@ -86,7 +86,7 @@ def call_info(mine: InterviewRecord, plan: Plan, events: list[Event], parts: Par
         job_title=plan.job.title,
         candidate_name=mine.candidate_name,
         minutes=round(plan.policy.total_time_s * mine.time_factor / 60),
-        questions=sum(question.must_ask for question in plan.questions()),
+        questions=len(list(plan.own_questions())),
         disclosure=plan.policy.disclosure,
         disclosure_version=plan.policy.disclosure_version,
         notices=[notice(code, plan.language) for code in notices],

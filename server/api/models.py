@@ -82,6 +82,7 @@ class CallInfo(_Answered):
     minutes: int
     """How long the interview takes at most."""
     questions: int
+    """Without practice, and without those that the candidate may ask."""
     disclosure: str
     disclosure_version: str
     notices: list[Notice]

@@ -11,6 +11,11 @@ import typer
 
 from server.cli.options import DataDir, PublicUrl, say
 
+NOBODY_THERE = (
+    "No Viva server answers at {url} now. The address is that of VIVA_PUBLIC_URL, or of VIVA_HOST"
+    " and VIVA_PORT: what was given to `viva serve` alone, such as --port, is not known here."
+)
+
 
 def add_to(app: typer.Typer) -> None:
     app.command()(invite)
@@ -33,7 +38,7 @@ def invite(
     import asyncio
 
     from agent import planfile
-    from server import interviews, microphone_url, preflight, settings
+    from server import interviews, microphone_url, preflight, running, settings
     from server.api.models import NAME_LENGTH, one_line
     from server.invites import Invites
     from server.phone.pins import new_pins, shown
@@ -72,3 +77,6 @@ def invite(
     elif chosen.phone_forgotten:
         say(f"No PIN. {chosen.phone_forgotten}")
     say(f"Interview {link.interview_id}; the link is good until {until}.")
+    # A public address is somebody else's to answer, and may not be reached from here.
+    if not chosen.public_url and not asyncio.run(running.answers(chosen)):
+        say(NOBODY_THERE.format(url=chosen.base_url))

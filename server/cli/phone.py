@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from server.store import CallOut, Store
 
 T = TypeVar("T")
+NO_SERVER = (
+    "No server with a telephone runs on this data folder: the call is kept, and made by the next"
+    " one that does."
+)
 
 app = typer.Typer(no_args_is_help=True, help="Telephones and the PBX.", rich_markup_mode=None)
 
@@ -140,19 +144,23 @@ def call(
     ] = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Have a candidate called, as soon as hours and caps allow. The running server makes the call.
-    Exit code 1 if it is refused.
+    """Have a candidate called, as soon as hours and caps allow. The running server makes the call;
+    where none runs, this says so. Exit code 1 if it is refused.
     """
     import asyncio
     import time
 
     from server import interviews
+    from server.phone.janus.examine import START, kept_state
 
-    def ask(store: Store, chosen: Settings) -> CallOut:
-        return asyncio.run(interviews.call(store, chosen, interview, to, zone, time.time()))
+    def ask(store: Store, chosen: Settings) -> tuple[CallOut, bool]:
+        made = asyncio.run(interviews.call(store, chosen, interview, to, zone, time.time()))
+        return made, kept_state(chosen) is not None
 
-    made = _with_store(data_dir, ask)
+    made, served = _with_store(data_dir, ask)
     typer.echo(f"{made.number} is called {_when(made.not_before, made.zone)}.")
+    if not served:
+        say(f"{NO_SERVER} {START}")
 
 
 @app.command()

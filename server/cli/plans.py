@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from server.cli.options import brief, say
+
+if TYPE_CHECKING:
+    from agent.plan import Plan
 
 app = typer.Typer(help="Interview plans.", no_args_is_help=True)
 
@@ -17,8 +20,11 @@ app = typer.Typer(help="Interview plans.", no_args_is_help=True)
 def check(
     files: Annotated[list[Path], typer.Argument(help="Plans, YAML or JSON.")],
 ) -> None:
-    """Say of each plan whether it can be used; every problem has its line."""
+    """Say of each plan whether it can be used; every problem has its line. Warns of consent texts
+    that are too long for the telephone.
+    """
     from agent import planfile
+    from server.phone import consent_time
 
     failed = False
     for file in files:
@@ -28,13 +34,21 @@ def check(
             failed = True
             say(brief(str(error)))
             continue
-        questions = list(plan.questions())
         typer.echo(
             f"{file}: good. {plan.plan_id} {plan.version} ({plan.language}),"
-            f" {len(questions)} questions, {plan.policy.total_time_s / 60:.0f} minutes."
+            f" {_counted(plan)}, {plan.policy.total_time_s / 60:.0f} minutes."
         )
+        for warning in consent_time.too_long(plan):
+            say(f"{file}: {warning}")
     if failed:
         raise typer.Exit(1)
+
+
+def _counted(plan: Plan) -> str:
+    """As the candidate's page counts them."""
+    own, practice = len(list(plan.own_questions())), len(list(plan.practice_questions()))
+    before = f" and {'one' if practice == 1 else practice} for practice" if practice else ""
+    return f"{own} {'question' if own == 1 else 'questions'}{before}"
 
 
 @app.command()

@@ -36,15 +36,17 @@ def doctor(
     models_dir: ModelsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check this machine and its settings, and say what to do. Asks the model one real question."""
+    """Check this machine and its settings, and say what to do. Asks the model one real question.
+    Settings that are wrong are findings, too; what does not rest on them is checked all the same.
+    """
     import asyncio
 
     from server import doctor as examine
     from server import logs, settings
 
-    chosen = settings.load(data_dir=data_dir, models_dir=models_dir)
+    found = settings.usable(data_dir=data_dir, models_dir=models_dir)
     logs.configure("error")
-    findings = asyncio.run(examine.examine(chosen))
+    findings = asyncio.run(examine.examine(found.settings, found.faults, found.left_out))
     if as_json:
         typer.echo(json.dumps([vars(one) for one in findings], indent=2, ensure_ascii=False))
     else:

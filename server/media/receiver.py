@@ -42,6 +42,8 @@ class RtpPacket(Protocol):
     sequence_number: int
     timestamp: int
     ssrc: int
+    marker: int
+    """1 where sound begins behind a pause, 0 elsewhere."""
     payload: bytes
 
 
@@ -203,6 +205,7 @@ class EarReceiver:
                     samples,
                     self._decoder.clock_rate,
                     comfort,
+                    bool(packet.marker),
                 )
             )
 

@@ -114,7 +114,7 @@ def ended(
 
 
 def _has_practice(plan: Plan) -> bool:
-    return any(stage.kind == "practice" and stage.questions for stage in plan.stages)
+    return any(plan.practice_questions())
 
 
 def _kept_for(plan: Plan) -> str:

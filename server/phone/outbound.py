@@ -69,7 +69,7 @@ class Policy:
 def policy_of(settings: Settings) -> Policy:
     opens, closes = settings.phone_call_hours.split("-")
     return Policy(
-        prefixes=settings.phone_call_prefixes if settings.phone else (),
+        prefixes=settings.phone_call_prefixes,
         calls_per_day=settings.phone_calls_per_day,
         minutes_per_day=settings.phone_minutes_per_day,
         opens=time.fromisoformat(opens),
@@ -78,13 +78,13 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def number_of(text: str, policy: Policy) -> str:
-    """The number as it is dialled. Raises `NoCall`."""
+    """The number as it is dialled, by a telephone that is on. Raises `NoCall`."""
     number = spelled(text)
     if not policy.prefixes:
         raise NoCall(
             "off",
-            "Calls to candidates are off: set VIVA_PHONE=true, and allow prefixes with"
-            " VIVA_PHONE_CALL_PREFIXES.",
+            "Calls to candidates are off: no prefix is allowed. Name the beginnings of numbers that"
+            " may be called in VIVA_PHONE_CALL_PREFIXES, such as +49.",
         )
     if not _E164.fullmatch(number):
         raise NoCall("number", "Write the number with its country code: +49 30 1234567.")

@@ -17,6 +17,7 @@ from agent.events import (
     InterviewCreated,
     InterviewEnded,
     NewerEvent,
+    is_rehearsal,
     parse_event,
 )
 from agent.plan import Plan
@@ -149,6 +150,8 @@ def _advance(
         "status": status,
         "last_event_at": max(record.last_event_at, *(event.at for event in new)),
     }
+    if is_rehearsal(new):
+        values["rehearsal"] = True
     ended = next((event for event in new if isinstance(event, InterviewEnded)), None)
     if ended and record.ended_at is None:
         values |= {"end_reason": ended.reason, "ended_at": ended.at}

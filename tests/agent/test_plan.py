@@ -311,6 +311,12 @@ def test_a_changed_word_changes_the_hash() -> None:
     assert Plan.model_validate(whole_plan()).hash == before
 
 
+def test_practice_and_the_candidates_own_block_are_not_counted_as_questions() -> None:
+    plan = Plan.model_validate(whole_plan())
+    assert [question.id for question in plan.own_questions()] == ["work"]
+    assert [question.id for question in plan.practice_questions()] == ["day"]
+
+
 def test_a_question_and_its_stage_are_found_by_id() -> None:
     plan = Plan.model_validate(whole_plan())
     assert plan.question("work").text == "What did you build?"

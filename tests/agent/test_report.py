@@ -407,6 +407,9 @@ def test_stand_ins_make_a_rehearsal() -> None:
     assert report(a_whole_interview(PLAN), provenance=stand_ins).rehearsal
     assert report(a_whole_interview(PLAN, rehearsal=True)).rehearsal
     assert not report(a_whole_interview(PLAN)).rehearsal
+    held_so = a_whole_interview(PLAN)
+    held_so.add(ev.Incident(at=held_so.at, kind=ev.STAND_INS, detail="model"))
+    assert report(held_so).rehearsal
 
 
 def test_a_later_revision_keeps_the_earlier_ones() -> None:

@@ -64,9 +64,17 @@ class Exchange:
     folder: Path
     ended: list[str] = field(default_factory=list)
 
-    async def invite(self, plan: Plan, *, interview: bool = True, recording: bool = False) -> str:
-        """An interview whose candidate was told by the page and aloud."""
-        record = await self.store.create_interview(plan, candidate_name="Ada")
+    async def invite(
+        self,
+        plan: Plan,
+        *,
+        interview: bool = True,
+        recording: bool = False,
+        rehearsal: bool = True,
+    ) -> str:
+        """An interview whose candidate was told by the page and aloud. `rehearsal`: whoever made it
+        knew of the stand-ins."""
+        record = await self.store.create_interview(plan, candidate_name="Ada", rehearsal=rehearsal)
         now = record.created_at
         told = [Disclosed(at=now, version="d1", method=how) for how in ("page", "spoken")]
         consent = ConsentRecorded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -21,7 +22,8 @@ import pytest
 import typer
 from typer.main import get_command
 
-from server import cli, wiring
+from agent import planfile
+from server import cli, doctor, wiring
 from server.settings import Settings
 from tests.asr.recordings import encrypted, save, tone
 from tests.asr.speech import answer
@@ -203,6 +205,24 @@ def test_an_invite_is_a_link_and_its_interview_exists(run: Run) -> None:
     assert (code, "cannot be read" in err) == (1, True)
 
 
+async def test_an_invite_says_where_no_server_answers_at_its_address(
+    run: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`viva serve --port` of another terminal is not known to it."""
+    monkeypatch.setenv("VIVA_HOST", "127.0.0.1")
+    monkeypatch.setenv("VIVA_PORT", url.partition(":")[2])
+    assert "answers" not in (await asyncio.to_thread(run, "invite", PLAN))[2]
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("VIVA_PORT", str(nobody.getsockname()[1]))
+        code, out, err = await asyncio.to_thread(run, "invite", PLAN)
+        assert (code, out.count("/call/")) == (0, 1)
+        assert f"No Viva server answers at {out.partition('/call/')[0]} now" in err
+        assert "VIVA_PORT" in err
+        elsewhere = ("--public-url", "https://jobs.example")
+        assert "answers" not in (await asyncio.to_thread(run, "invite", PLAN, *elsewhere))[2]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
@@ -235,6 +255,31 @@ def test_plans_are_checked_shown_and_described(run: Run, tmp_path: Path) -> None
     assert json.loads(run("report", "schema")[1])["$id"].startswith("urn:viva:report")
 
 
+def test_questions_are_counted_as_the_candidate_is_told_of_them(run: Run, tmp_path: Path) -> None:
+    worked = PLAN.with_name("backend_engineer_en.yaml")
+    assert "(en), 5 questions and one for practice, 40 minutes." in run("plan", "check", worked)[1]
+    whole = planfile.load(worked)
+    stages = tuple(stage for stage in whole.stages if stage.kind != "practice")
+    alone = tmp_path / "plan.json"
+    alone.write_text(whole.model_copy(update={"stages": stages}).model_dump_json())
+    assert "(en), 5 questions, 40 minutes." in run("plan", "check", alone)[1]
+
+
+def test_consent_texts_that_no_telephone_has_time_for_are_warned_of(
+    run: Run, tmp_path: Path
+) -> None:
+    short = planfile.load(PLAN.with_name("backend_engineer_zh.yaml"))
+    consent = short.policy.consent.model_copy(update={"text": "我同意接受面试。" * 200})
+    policy = short.policy.model_copy(update={"consent": consent})
+    long = tmp_path / "plan.json"
+    long.write_text(short.model_copy(update={"policy": policy}).model_dump_json())
+    code, out, err = run("plan", "check", long)
+    assert (code, "good." in out) == (0, True)
+    assert re.search(r"disclosure and the consent text would take some 4\d\d seconds", err)
+    assert "recording" not in err
+    assert run("plan", "check", PLAN)[2] == ""
+
+
 def test_a_report_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
     code, _, err = run("report", "show", "nobody")
     assert (code, "no database" in err) == (1, True)
@@ -256,6 +301,25 @@ def test_a_backup_is_made_once(run: Run, tmp_path: Path) -> None:
     assert out.splitlines() == [str(tmp_path / "copy" / "viva.sqlite3")]
     code, _, err = run("backup", tmp_path / "copy")
     assert (code, "not empty" in err) == (1, True)
+
+
+def test_the_doctor_goes_on_where_settings_do_not_fit(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined: list[tuple[object, ...]] = []
+
+    async def examine(*given: object) -> list[doctor.Finding]:
+        examined.append(given)
+        return [doctor.Finding("settings", "bad", "They do not fit.")]
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    monkeypatch.setenv("VIVA_TLS_CERT", "cert.pem")
+    code, out, err = run("doctor")
+    assert (code, out) == (1, "bad  settings: They do not fit.\n")
+    assert "1 of 1 checks failed" in err
+    [(_, faults, left_out)] = examined
+    assert "tls_cert and tls_key belong together" in str(faults)
+    assert left_out == {"tls_cert", "tls_key"}
 
 
 def test_models_are_listed_without_asking_anyone(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from certificates import certificate
 from server import doctor
 from server.doctor import Finding
 from server.rehearsal import model
-from server.settings import Settings
+from server.settings import Settings, usable
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,24 @@ async def test_a_machine_that_is_ready_has_nothing_bad(tmp_path: Path, model_url
     assert told["embedded voice (en)"].state == told["embedded voice (zh)"].state == "ok"
     assert told["speech model"].state == "note"  # for the rehearsal only
     assert told["privacy"].text == "Nothing leaves this machine."
+
+
+async def test_settings_that_do_not_fit_are_findings_and_the_rest_is_checked(
+    tmp_path: Path,
+) -> None:
+    given = healthy(tmp_path).model_dump(
+        include={"data_dir", "asr_model", "privacy", "min_free_mb"}
+    )
+    found = usable(**given, model_url="http://gpu.lan/v1", tls_cert=tmp_path / "cert.pem")
+    findings = await doctor.examine(found.settings, found.faults, found.left_out)
+    tls, outside, note, *rest = findings
+    assert [one.state for one in (tls, outside, note)] == ["bad", "bad", "note"]
+    assert "tls_cert and tls_key" in tls.text and "VIVA_MODEL_URL names gpu.lan" in outside.text
+    assert "VIVA_MODEL_URL, VIVA_TLS_CERT, VIVA_TLS_KEY" in note.text
+    names = {one.name for one in rest}
+    assert {"settings", "disk", "database", "embedded voice (en)"} <= names
+    assert names.isdisjoint({"model", "privacy", "address", "web port", "TLS"})
+    assert [one for one in rest if one.state == "bad"] == []
 
 
 async def test_a_model_that_does_not_answer_is_said_with_what_follows(tmp_path: Path) -> None:

@@ -6,14 +6,17 @@ import asyncio
 import logging
 import socket
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from livekit.agents import APIConnectionError
 from written_calls import NoEars
 
 from server.equipment import Equipment
 from server.rehearsal import model as stand_in
 from server.settings import Settings
 from server.wiring import model_client
+from tts.edge import EdgeTTS
 
 
 def free_port() -> int:
@@ -50,3 +53,46 @@ async def test_a_model_that_starts_late_is_asked_what_it_enforces(
     finally:
         finding.cancel()
         await equipment.aclose()
+
+
+class Refusing(EdgeTTS):
+    """No network: the service is not there."""
+
+    def synthesize(self, text: str, **_: object) -> NoReturn:
+        raise APIConnectionError(f"nobody hears {text}")
+
+
+async def test_a_voice_of_the_network_that_does_not_answer_is_said_once_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts.edge.EdgeTTS", Refusing)
+    settings = Settings(data_dir=tmp_path, privacy="network")
+    equipment = Equipment(settings, NoEars(), model_client(settings))
+    caplog.set_level(logging.INFO, "server.equipment")
+    try:
+        await equipment.try_voices()
+    finally:
+        await equipment.aclose()
+    # `tts.voices` says by itself where the words go.
+    told = [one.getMessage() for one in caplog.records if one.name == "server.equipment"]
+    english, chinese = told
+    assert "Emma" in english and "nobody hears Hello." in english and "espeak" in english
+    assert "Xiaoxiao" in chinese and "VIVA_PRIVACY=local" in chinese
+
+
+@pytest.mark.parametrize("given", [{"privacy": "local"}, {"voice": "espeak"}], ids=str)
+async def test_where_the_network_is_not_spoken_with_nobody_is_asked(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+) -> None:
+    monkeypatch.setattr("tts.edge.EdgeTTS", Refusing)
+    settings = Settings.model_validate({"data_dir": tmp_path, **given})
+    equipment = Equipment(settings, NoEars(), model_client(settings))
+    caplog.set_level(logging.INFO, "server.equipment")
+    try:
+        await equipment.try_voices()
+    finally:
+        await equipment.aclose()
+    assert caplog.messages == []

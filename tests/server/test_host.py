@@ -16,6 +16,7 @@ from live_calls import Caller, Exchange, census, exchange, until
 from written_calls import NoEars
 
 from agent.events import (
+    STAND_INS,
     CallJoined,
     CallLeft,
     Incident,
@@ -105,6 +106,17 @@ async def test_hanging_up_ends_the_interview_for_good(at: Exchange) -> None:
         with pytest.raises(NotLive):
             await at.host.hang_up(ada.interview_id)
     assert len(await ada.all(InterviewEnded)) == 1
+
+
+async def test_what_is_held_with_stand_ins_is_a_rehearsal_whoever_made_it(at: Exchange) -> None:
+    async with await caller(at, rehearsal=False) as ada:
+        assert not (await at.store.interview(ada.interview_id)).rehearsal
+        for _ in range(2):
+            await ada.join_by_text()
+            await ada.asked("first")
+        assert (await at.store.interview(ada.interview_id)).rehearsal
+    [noted] = await ada.all(Incident)
+    assert (noted.kind, noted.detail) == (STAND_INS, "viva-stand-in")
 
 
 async def test_a_button_is_written_and_answered(at: Exchange) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server import settings
-from server.settings import Settings, SettingsError, load, unknown_variables
+from server.settings import Settings, SettingsError, load, unknown_variables, usable
 
 DOCS = Path(__file__).parents[2] / "docs"
 PACKAGES = ("agent", "asr", "tts", "server", "web", "prompts")
@@ -87,21 +87,61 @@ def test_a_malformed_value_is_named_with_what_to_write(
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"tls_cert": "a.pem"},
-        {"turn_url": "turn:a:1"},
-        {"turn_url": "turn:a:1", "turn_user": "viva"},
-        {"turn_url": "turn:a:1", "turn_user": "viva", "turn_password": "p", "turn_secret": "s"},
-        {"turn_secret": "s"},
-        {"turn_user": "viva", "turn_password": "p"},
-        {"privacy": "local", "voice": "edge"},
-    ],
-)
+MISFITS = [
+    {"tls_cert": "a.pem"},
+    {"turn_url": "turn:a:1"},
+    {"turn_url": "turn:a:1", "turn_user": "viva"},
+    {"turn_url": "turn:a:1", "turn_user": "viva", "turn_password": "p", "turn_secret": "s"},
+    {"turn_secret": "s"},
+    {"turn_user": "viva", "turn_password": "p"},
+    {"phone": "true", "phone_registrar": "pbx.example.org"},
+    {"privacy": "local", "voice": "edge"},
+    {"voice": "neural"},
+    {"privacy": "local", "turn_url": "turn:a:1", "turn_secret": "s"},
+    {"privacy": "local", "model_url": "http://gpu.lan/v1", "stun": "stun.example.org"},
+]
+
+
+@pytest.mark.parametrize("given", MISFITS)
 def test_settings_that_do_not_fit_each_other_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="do not fit"):
         load(**given)
+
+
+@pytest.mark.parametrize("given", MISFITS)
+def test_what_does_not_fit_is_left_out_by_whoever_has_to_go_on(given: dict[str, str]) -> None:
+    found = usable(**given, port=8001)
+    with pytest.raises(SettingsError) as refused:
+        load(**given, port=8001)
+    assert found.faults == (str(refused.value),)
+    assert found.left_out & given.keys() and "privacy" not in found.left_out
+    assert found.settings.port == 8001
+    assert found.settings.privacy == given.get("privacy", "network")
+    assert found.settings.hosts_outside == []
+
+
+def test_what_cannot_be_read_is_left_out_and_everything_wrong_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VIVA_PORT", "http")
+    monkeypatch.setenv("VIVA_TURN_URL", "turn.example.org")
+    monkeypatch.setenv("VIVA_TURN_SECRET", "s")  # needs the one above: no fault of its own
+    monkeypatch.setenv("VIVA_TLS_CERT", "a.pem")
+    found = usable()
+    port, turn, tls = sorted(found.faults, key=lambda fault: "TURN" in fault or "tls" in fault)
+    assert "VIVA_PORT is 'http'" in port
+    assert "VIVA_TURN_URL" in turn and "tls_cert and tls_key belong together" in tls
+    assert found.settings.port == 8080
+    assert {"port", "turn_url", "tls_cert"} <= found.left_out
+    assert usable(port=1, turn_url="", turn_secret="", tls_key="b.pem").faults == ()
+
+
+def test_nothing_leaves_the_machine_where_nobody_can_read_whether_it_may() -> None:
+    found = usable(privacy="locla", model_url="http://gpu.lan/v1")
+    [fault] = found.faults
+    assert "VIVA_PRIVACY is 'locla'" in fault
+    assert found.settings.privacy == "local" and found.settings.hosts_outside == []
+    assert found.left_out == {"privacy", "model_url"}
 
 
 @pytest.mark.parametrize(

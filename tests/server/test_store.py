@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 
 from agent.events import (
     SCHEMA_VERSION,
+    STAND_INS,
     CallJoined,
     CallLeft,
     Event,
@@ -67,6 +68,15 @@ async def test_an_appended_event_is_read_back_by_another_process(store: Store, p
     assert [entry.seq for entry in stored] == [1, 2, 3]
     assert stored[1].event == heard
     assert stored[0].event.type == "interview_created"
+
+
+async def test_an_interview_is_a_rehearsal_once_its_log_says_so(store: Store, plan: Plan) -> None:
+    interview_id, epoch = await begun(store, plan)
+    await store.append(interview_id, epoch, [said("a")])
+    assert not (await store.interview(interview_id)).rehearsal
+    await store.append(interview_id, epoch, [Incident(at=2.0, kind=STAND_INS, detail="a model")])
+    await store.append(interview_id, epoch, [said("b")])
+    assert (await store.interview(interview_id)).rehearsal
 
 
 async def test_events_are_read_from_where_a_reader_left_off(store: Store, plan: Plan) -> None:

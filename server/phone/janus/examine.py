@@ -24,6 +24,7 @@ _OPTIONS = (
     "From: <sip:doctor@{here}>;tag={tag}\r\nTo: <sip:{user}@{host}>\r\nCall-ID: {tag}\r\n"
     "CSeq: 1 OPTIONS\r\nMax-Forwards: 9\r\nContent-Length: 0\r\n\r\n"
 )
+START = "Start it with: viva serve. One that began before VIVA_PHONE was set: again."
 FIREWALL = "Let only the registrar reach that port, by a firewall: docs/phone.md has the rules."
 
 
@@ -101,11 +102,10 @@ def _sound_ports(settings: Settings) -> Told:
 
 async def _running(settings: Settings) -> AsyncIterator[Told]:
     """What the server keeps of its bridge, where one runs; and whether strangers get in."""
-    state = await asyncio.to_thread(_kept, folder_of(settings))
+    state = await asyncio.to_thread(kept_state, settings)
     if state is None:
         text = "The phone's server does not run: registration and SIP port are not tried."
-        to_do = "Start it with: viva serve. One that began before VIVA_PHONE was set: again."
-        yield Told("phone", "note", text, to_do)
+        yield Told("phone", "note", text, START)
         return
     if state.get("state") != "up":
         text = (
@@ -139,10 +139,12 @@ async def _known(host: str) -> list[str]:
         return []
 
 
-def _kept(folder: Path) -> dict[str, Any] | None:
-    """The state that a server wrote, if that server is alive."""
+def kept_state(settings: Settings) -> dict[str, Any] | None:
+    """The state that a server with a telephone wrote, if that server is alive. None: none runs on
+    this data folder."""
     try:
-        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        file = folder_of(settings) / STATE_FILE
+        state = json.loads(file.read_text(encoding="utf-8"))
         server = state["server"]
         runs = born(server["pid"]) == server["born"] != 0 and state["state"] != "stopped"
         return state if runs else None

@@ -52,7 +52,7 @@ class Office:
 
     async def invite(self, plan: Plan) -> tuple[Caller, str]:
         """Somebody who has agreed to nothing yet, and their PIN."""
-        record = await self.at.store.create_interview(plan, candidate_name="Ada")
+        record = await self.at.store.create_interview(plan, candidate_name="Ada", rehearsal=True)
         pin = await self.pins.issue(record.interview_id, VALID_S)
         return Caller(self.at, plan, record.interview_id), pin
 

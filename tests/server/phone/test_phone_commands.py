@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from server import cli
+from server.phone.bridge import GatewayState
+from server.phone.janus import wiring
 from server.phone.parties import party
 from server.phone.pins import Pins, pin_key
 from server.rehearsal.run import shipped_plan
@@ -104,6 +106,18 @@ def test_a_call_is_written_for_the_server_to_make(run: Run, store: Store, interv
     assert (made.number, made.zone, made.outcome) == ("+49301234567", "Europe/Berlin", "waiting")
 
 
+def test_it_is_said_where_no_server_runs_that_would_make_the_call(
+    run: Run, store: Store, interview: str
+) -> None:
+    code, _, err = run("call", "--interview", interview, "--to", NUMBER)
+    assert code == 0 and "No server with a telephone runs" in err and "viva serve" in err
+    state = wiring.folder_of(load()) / wiring.STATE_FILE
+    state.parent.mkdir()
+    state.write_text(wiring.as_json(GatewayState("up")))  # by a process that lives: this one
+    code, _, err = run("call", "--interview", made_interview(store), "--to", NUMBER)
+    assert (code, err) == (0, "")
+
+
 def test_outside_the_hours_it_says_when_the_call_will_be_made(
     run: Run, store: Store, interview: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +158,7 @@ def test_without_prefixes_nobody_is_called(
     monkeypatch.delenv("VIVA_PHONE_CALL_PREFIXES")
     code, _, err = run("call", "--interview", interview, "--to", NUMBER)
     assert code == 1 and "VIVA_PHONE_CALL_PREFIXES" in err
+    assert "VIVA_PHONE=true" not in err  # it is set
 
 
 def test_without_a_telephone_it_is_said_what_to_set(

@@ -97,7 +97,7 @@ class Called:
 
 
 async def ask_for(it: Standing, number: str = ANNA) -> Called:
-    ada = await it.office.at.store.create_interview(PLAN, candidate_name="Ada")
+    ada = await it.office.at.store.create_interview(PLAN, candidate_name="Ada", rehearsal=True)
     made = CallOut(uuid.uuid4().hex, ada.interview_id, number, "UTC", time.time(), 1)
     await it.office.at.store.add_call(made)
     return Called(it, ada.interview_id, made)
