@@ -42,8 +42,6 @@ class RtpPacket(Protocol):
     sequence_number: int
     timestamp: int
     ssrc: int
-    marker: int
-    """1 where sound begins behind a pause, 0 elsewhere."""
     payload: bytes
 
 

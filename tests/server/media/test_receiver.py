@@ -22,7 +22,6 @@ class Packet:
     payload: bytes
     ssrc: int = 1
     payload_type: int = 96
-    marker: int = 0
 
 
 class Ears:
