@@ -25,8 +25,6 @@ class Arrival(NamedTuple):
     clock_rate: int
     comfort: bool = False
     """Comfort noise: its sender says that it is about to pause."""
-    marked: bool = False
-    """RTP's marker: of sound, its sender says that speech begins behind a pause (RFC 3551, 4.1)."""
 
 
 class Liveness(Protocol):

@@ -203,7 +203,6 @@ class EarReceiver:
                     samples,
                     self._decoder.clock_rate,
                     comfort,
-                    bool(packet.marker),
                 )
             )
 

@@ -1,16 +1,8 @@
 """When a phone's line is dead: sooner for one that never pauses, later for one that does.
 
-Some phones send no packets while their owner listens (silence suppression, mute). A pause shows:
-timestamps jump where sequence numbers do not, or packets come back after a gap in which nothing was
-lost. A phone or a network that stalls for a moment looks the same. So a phone is one that pauses
-
-| once it | because |
-|---|---|
-| sends comfort noise | its sender says that it pauses |
-| marks the packet behind a pause | RFC 3551 asks that of whoever sends nothing in silence |
-| has paused `HABIT` times | some of them do neither; one stall is no habit |
-
-Pure: time is passed in.
+Some phones send no packets while their owner listens (silence suppression, mute). They show it:
+their timestamps jump where their sequence numbers do not, or they send comfort noise, or they come
+back after a gap in which nothing was lost. Pure: time is passed in.
 """
 
 from __future__ import annotations
@@ -27,18 +19,13 @@ GAP_S = 1.0
 """So long without packets, with nothing lost, is one too: some phones stop their clock as well."""
 
 
-HABIT = 2
-"""So many pauses that nothing announces are the phone's habit."""
-
-
 class LineWatch:
     """A `Liveness` for one phone call."""
 
     def __init__(self, steady_s: float = STEADY_S, pausing_s: float = PAUSING_S) -> None:
         self._steady_s, self._pausing_s = steady_s, pausing_s
         self.pausing = False
-        """Whether this phone is one that pauses."""
-        self._pauses = 0
+        """Whether this phone was seen to pause."""
         self._held = False
         self._last: Arrival | None = None
         self._sound_end: int | None = None
@@ -49,10 +36,7 @@ class LineWatch:
         self._since = at
 
     def arrived(self, packet: Arrival) -> None:
-        paused = self._paused(packet)
-        self._pauses += paused
-        announced = packet.comfort or (paused and packet.marked)
-        self.pausing = self.pausing or announced or self._pauses >= HABIT
+        self.pausing = self.pausing or packet.comfort or self._paused(packet)
         if packet.samples:
             self._sound_end = (packet.timestamp + packet.samples) & 0xFFFFFFFF
         self._last, self._since = packet, packet.at

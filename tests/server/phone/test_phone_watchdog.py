@@ -22,10 +22,9 @@ class Phone:
     def __post_init__(self) -> None:
         self.watch.connected(self.now)
 
-    def send(self, frames: int, *, marked: bool = False) -> None:
-        """`marked`: the first of them, as behind a pause that the phone knows of."""
-        for number in range(frames):
-            self._arrive(FRAME, marked=marked and number == 0)
+    def send(self, frames: int) -> None:
+        for _ in range(frames):
+            self._arrive(FRAME)
             self.ts += FRAME
             self.now += 0.02
 
@@ -46,10 +45,11 @@ class Phone:
         self.seq += packets
         self.pause(packets * 0.02)
 
-    def _arrive(self, samples: int, comfort: bool = False, marked: bool = False) -> None:
+    def _arrive(self, samples: int, comfort: bool = False) -> None:
         self.seq += 1
-        seq, ts = self.seq & 0xFFFF, self.ts & 0xFFFFFFFF
-        self.watch.arrived(Arrival(self.now, seq, ts, samples, 8000, comfort, marked))
+        self.watch.arrived(
+            Arrival(self.now, self.seq & 0xFFFF, self.ts & 0xFFFFFFFF, samples, 8000, comfort)
+        )
 
     def dead_after(self) -> float:
         """Seconds from the latest packet until the line counts as dead."""
@@ -68,40 +68,16 @@ def test_one_that_pauses_is_dead_after_fifteen() -> None:
     phone = Phone()
     phone.send(50)
     phone.pause(2.0)
-    phone.send(1, marked=True)
+    phone.send(1)
     assert phone.dead_after() == pytest.approx(15.0, abs=0.11)
 
 
-@pytest.mark.parametrize("clock", [True, False], ids=["a stall", "late packets"])
-def test_a_phone_that_stalled_once_is_still_one_that_sends_without_pause(clock: bool) -> None:
+def test_a_pause_whose_clock_stands_still_is_one_too() -> None:
     phone = Phone()
     phone.send(50)
-    phone.pause(2.0, clock=clock)
-    phone.send(500)
-    assert not phone.watch.pausing
-    assert phone.dead_after() == pytest.approx(3.0, abs=0.11)
-
-
-@pytest.mark.parametrize("clock", [True, False], ids=["its clock goes on", "its clock stops"])
-def test_one_that_announces_no_pause_is_known_by_the_second(clock: bool) -> None:
-    phone = Phone()
-    for _ in range(2):
-        assert not phone.watch.pausing
-        phone.send(50)
-        phone.pause(2.0, clock=clock)
+    phone.pause(2.0, clock=False)
     phone.send(1)
     assert phone.watch.pausing
-    assert phone.dead_after() == pytest.approx(15.0, abs=0.11)
-
-
-def test_a_mark_without_a_pause_says_nothing() -> None:
-    phone = Phone()
-    phone.send(1, marked=True)
-    phone.send(50)
-    phone.lose(20)
-    phone.send(1, marked=True)
-    phone.send(50)
-    assert not phone.watch.pausing
 
 
 def test_comfort_noise_says_that_a_pause_comes_and_keeps_the_line_alive() -> None:
@@ -179,5 +155,5 @@ def test_a_phone_that_pauses_has_not_stopped() -> None:
     phone = Phone()
     phone.send(50)
     phone.pause(0.5)
-    phone.send(50, marked=True)
+    phone.send(50)
     assert phone.watch.pausing and not phone.watch.stopped(phone.now + 5)
