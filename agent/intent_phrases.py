@@ -130,13 +130,17 @@ ENGLISH: Phrases = {
         "not that i (can think of|remember|recall)",
     ),
     "yes": (
-        "{<sound>|okay|ok} (<agree>|i do|i am|(i'm|i am) sure|go ahead|okay|ok)"
+        "{<sound>|well|okay|ok} (<agree>|i do|i am|(i'm|i am) sure|go ahead|okay|ok"
+        "|i [do] (agree|consent|accept)|you may)"
         " {<agree>|please|i do|i am|i would|i want to|(i'm|i am) sure|go ahead|thanks|thank you"
+        "|i [do] (agree|consent|accept)|you (may|can)|(that's|that is) (fine|okay|ok|all right)"
         "|(i'd|i would) like to|now|(i want to|i'd like to|let's|please) <stop>|<stop>}",
     ),
     "no": (
         "{<sound>|okay|ok|sorry|actually} (<deny>|i <do not> [want to]|of course not|<go on>"
+        "|i <do not> (agree|consent|accept)|i disagree|i refuse|i'd rather not|i would rather not"
         "|i have no [more] questions) {<deny>|thanks|thank you|please|sorry|wait|<go on>"
+        "|i <do not> (agree|consent|accept)|i disagree|i refuse|i'd rather not|i would rather not"
         "|i <do not> [want to [<stop>]]|[i have] [no] [more|other|further] questions|nothing [else]"
         "|i <do not> have any [more] [questions]|that's (all|it|fine)|that is all"
         "|i'm (good|fine)|everything is clear|from (me|my side)}",
@@ -214,13 +218,15 @@ CHINESE: Phrases = {
         "[我] <really> (没有了|没了|没做过|没遇到过|没有别的|没有其他|没有其他的|没有要补充的)",
     ),
     "yes": (
-        "{嗯|哦|啊} (是|是的|对|对的|好|好的|确定|确认|没错|可以|行|要|想|嗯|当然|结束)"
-        " {是的|是|对|确定|确认|结束|面试|吧|啊|了|的|我|要|想|现在|谢谢|没错|请|就|嗯}",
+        "{嗯|哦|啊} (是|是的|对|对的|好|好的|确定|确认|没错|可以|行|要|想|嗯|当然|结束"
+        "|同意|我同意|接受|我接受|愿意|我愿意|没问题)"
+        " {是的|是|对|可以|同意|接受|愿意|没问题|确定|确认|结束|面试|吧|啊|了|的|我|要|想|现在|谢谢"
+        "|没错|请|就|嗯}",
     ),
     "no": (
-        "{嗯|哦|啊|那} (不|不是|不用|不要|不想|没有|没|不了|不行|还没|还没有|继续|接着|暂时没有"
-        "|算了|别) {了|的|是|用|不|要|想|结束|继续|吧|啊|谢谢|我|我们|问题|别的|其他|什么|接着|来"
-        "|面试|没有|想问|再|问|还|想了解|呢}",
+        "{嗯|哦|啊|那|我} (拒绝|不|不是|不用|不要|不想|没有|没|不了|不行|还没|还没有|继续|接着"
+        "|暂时没有|算了|别) {了|的|是|用|不|要|想|同意|接受|愿意|结束|继续|吧|啊|谢谢|我|我们|问题"
+        "|别的|其他|什么|接着|来|面试|没有|想问|再|问|还|想了解|呢}",
     ),
     "asks": ("<words>",),
 }

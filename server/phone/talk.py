@@ -11,10 +11,11 @@ from collections.abc import Callable, Hashable
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.emission import join
 from asr.recognition import Recogniser
 from asr.service.metrics import Metrics
 from asr.service.parts import Parts
-from asr.service.protocol import Final, FromService, Hello, Refused, Sound
+from asr.service.protocol import Final, FromService, Hello, Refused, Sound, Utterance
 from asr.service.stream import Stream
 from server.equipment import SessionVoice
 from server.media.output import RtcAudioOutput
@@ -80,10 +81,12 @@ class Ears:
     def __init__(
         self, recogniser: Recogniser, language: str, on_words: Callable[[str], None]
     ) -> None:
-        """`on_words` is called with what was said in quiet."""
+        """`on_words` is called with what was said in quiet, up to a silence: "Well … yes" is one
+        answer, and so is "No … I mean yes"."""
         self._recogniser = recogniser
         self._language = language
         self._on_words = on_words
+        self._said: list[str] = []
         self._position = 0
         self._quiet_from = 0
         self._resampler: Resampler | None = None
@@ -115,18 +118,24 @@ class Ears:
     def quiet(self) -> None:
         """Our own words end now: what is said from here on is the caller's."""
         self._quiet_from = self._position - round(LEAD_S * SAMPLE_RATE)
+        self._said.clear()
 
     def close(self) -> None:
         self._stream.close()
 
     def _open(self) -> None:
         self._position = self._quiet_from = 0
+        self._said.clear()
         parts = Parts(_Served(self._recogniser), Metrics(lambda: 0))
         self._stream = Stream(parts, Hello(token="", language=self._language), self._told)
 
     def _told(self, message: FromService) -> None:
-        if isinstance(message, Final) and message.voice_start >= self._quiet_from and message.text:
-            self._on_words(message.text)
+        match message:
+            case Final() if message.voice_start >= self._quiet_from and message.text:
+                self._said.append(message.text)
+            case Utterance() if self._said:
+                self._on_words(join(self._said, self._language))
+                self._said.clear()
 
 
 class _Served:

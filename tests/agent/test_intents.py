@@ -213,6 +213,12 @@ def test_a_refusal_at_the_end_of_a_long_answer_is_none() -> None:
         "Yes, end it.",
         "Okay.",
         "Yes, I want to end the interview.",
+        "I agree.",
+        "Yes, I do agree.",
+        "Well, yes, that's fine.",
+        "Yes. You may.",
+        "我同意",
+        "同意，可以的。",
         "是的",
         "确定",
         "是",
@@ -236,6 +242,10 @@ def test_a_yes_is_a_yes(text: str) -> None:
         "No, I don't want to end the interview.",
         "I have no more questions.",
         "No, that's all, thank you.",
+        "I do not agree.",
+        "I'd rather not, sorry.",
+        "No, I don't consent.",
+        "我不同意",
         "不是",
         "不，继续吧。",
         "没有了，谢谢。",
@@ -247,7 +257,15 @@ def test_a_no_is_a_no(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Yes, but I have a question.", "No idea what you mean.", "是因为预算不够"]
+    "text",
+    [
+        "Yes, but I have a question.",
+        "No idea what you mean.",
+        "No, I mean yes.",
+        "I agree with the decision.",
+        "是因为预算不够",
+        "我同意他的看法",
+    ],
 )
 def test_a_word_more_is_neither_yes_nor_no(text: str) -> None:
     assert not intents.is_yes(text)
