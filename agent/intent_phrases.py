@@ -131,16 +131,16 @@ ENGLISH: Phrases = {
     ),
     "yes": (
         "{<sound>|well|okay|ok} (<agree>|i do|i am|(i'm|i am) sure|go ahead|okay|ok"
-        "|i [do] (agree|consent|accept)|you may)"
+        "|i [do] (agree|consent)|you may)"
         " {<agree>|please|i do|i am|i would|i want to|(i'm|i am) sure|go ahead|thanks|thank you"
-        "|i [do] (agree|consent|accept)|you (may|can)|(that's|that is) (fine|okay|ok|all right)"
+        "|i [do] (agree|consent)|you (may|can)|(that's|that is) (fine|okay|ok|all right)"
         "|(i'd|i would) like to|now|(i want to|i'd like to|let's|please) <stop>|<stop>}",
     ),
     "no": (
         "{<sound>|okay|ok|sorry|actually} (<deny>|i <do not> [want to]|of course not|<go on>"
-        "|i <do not> (agree|consent|accept)|i disagree|i refuse|i'd rather not|i would rather not"
+        "|i <do not> (agree|consent)|i'd rather not|i would rather not"
         "|i have no [more] questions) {<deny>|thanks|thank you|please|sorry|wait|<go on>"
-        "|i <do not> (agree|consent|accept)|i disagree|i refuse|i'd rather not|i would rather not"
+        "|i <do not> (agree|consent)|i'd rather not|i would rather not"
         "|i <do not> [want to [<stop>]]|[i have] [no] [more|other|further] questions|nothing [else]"
         "|i <do not> have any [more] [questions]|that's (all|it|fine)|that is all"
         "|i'm (good|fine)|everything is clear|from (me|my side)}",
