@@ -225,7 +225,7 @@ def _yaml(text: str, name: str) -> tuple[object, Lines]:
         if complaints := tuple(f"{name}:{line}: {what}" for line, what in _forbidden(text)):
             raise PlanError(complaints)
         node = _parser().compose(text)
-    except YAMLError as error:
+    except (YAMLError, AssertionError) as error:  # ruamel.yaml asserts the version in `%YAML`
         raise PlanError((f"{name}:{_error_line(error)}: not YAML: {_brief(error)}",)) from error
     if node is None:
         raise PlanError((f"{name}:1: empty; a plan is a mapping of `key: value`",))
@@ -259,12 +259,12 @@ def _forbidden(text: str) -> Iterator[tuple[int, str]]:
             return
 
 
-def _error_line(error: YAMLError) -> int:
+def _error_line(error: Exception) -> int:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     return mark.line + 1 if mark else 1
 
 
-def _brief(error: YAMLError) -> str:
+def _brief(error: Exception) -> str:
     parts = [getattr(error, "context", None), getattr(error, "problem", None)]
     return ", ".join(part for part in parts if part) or str(error).splitlines()[0]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -210,6 +210,7 @@ SNIPPETS = [
 ]
 
 
+@example(["%YAML 1.1", "1"])  # a version that there is not
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([*SNIPPETS, "title", "1", "~", "<<", "%YAML 1.1"]), max_size=25))
 def test_any_piece_of_yaml_is_a_plan_or_a_plan_error(parts: list[str]) -> None:
