@@ -44,9 +44,11 @@ ENGLISH_PARTS: Parts = {
     "did not": "didn't|did not|couldn't|could not",
     "think": "think|see|consider|reflect|remember|recall|gather my thoughts",
     "agree": "yes|yeah|yep|yup|sure|correct|exactly|right|absolutely|definitely|certainly"
+    "|i [do] (agree|consent)"
     "|of course|please do|indeed|that's (right|correct|fine)|that is (right|correct|fine)",
     "stop": "(end|stop|finish) {it|here|now|<interview>}",
-    "deny": "no|nope|nah|not (really|yet|now|at all)|no way|don't|never mind|not yet|at all",
+    "deny": "no|nope|nah|not (really|yet|now|at all)|no way|don't|never mind|not yet|at all"
+    "|i <do not> (agree|consent)|(i'd|i would) rather not",
     "go on": "[please|let's|we can|i want to|i'd like to|i would like to]"
     " (go on|continue|carry on|keep going) [with] [<interview>]",
 }
@@ -130,17 +132,14 @@ ENGLISH: Phrases = {
         "not that i (can think of|remember|recall)",
     ),
     "yes": (
-        "{<sound>|well|okay|ok} (<agree>|i do|i am|(i'm|i am) sure|go ahead|okay|ok"
-        "|i [do] (agree|consent)|you may)"
+        "{<sound>|well|okay|ok} (<agree>|i do|i am|(i'm|i am) sure|go ahead|okay|ok|you may)"
         " {<agree>|please|i do|i am|i would|i want to|(i'm|i am) sure|go ahead|thanks|thank you"
-        "|i [do] (agree|consent)|you (may|can)|(that's|that is) (fine|okay|ok|all right)"
+        "|you (may|can)|(that's|that is) (fine|okay|ok|all right)"
         "|(i'd|i would) like to|now|(i want to|i'd like to|let's|please) <stop>|<stop>}",
     ),
     "no": (
         "{<sound>|okay|ok|sorry|actually} (<deny>|i <do not> [want to]|of course not|<go on>"
-        "|i <do not> (agree|consent)|i'd rather not|i would rather not"
         "|i have no [more] questions) {<deny>|thanks|thank you|please|sorry|wait|<go on>"
-        "|i <do not> (agree|consent)|i'd rather not|i would rather not"
         "|i <do not> [want to [<stop>]]|[i have] [no] [more|other|further] questions|nothing [else]"
         "|i <do not> have any [more] [questions]|that's (all|it|fine)|that is all"
         "|i'm (good|fine)|everything is clear|from (me|my side)}",

@@ -62,17 +62,20 @@ class Refusing(EdgeTTS):
         raise APIConnectionError(f"nobody hears {text}")
 
 
-async def test_a_voice_of_the_network_that_does_not_answer_is_said_once_at_the_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tts.edge.EdgeTTS", Refusing)
-    settings = Settings(data_dir=tmp_path, privacy="network")
+async def tries_voices(settings: Settings) -> None:
     equipment = Equipment(settings, NoEars(), model_client(settings))
-    caplog.set_level(logging.INFO, "server.equipment")
     try:
         await equipment.try_voices()
     finally:
         await equipment.aclose()
+
+
+async def test_a_voice_of_the_network_that_does_not_answer_is_said_once_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts.edge.EdgeTTS", Refusing)
+    caplog.set_level(logging.INFO, "server.equipment")
+    await tries_voices(Settings(data_dir=tmp_path, privacy="network"))
     # `tts.voices` says by itself where the words go.
     told = [one.getMessage() for one in caplog.records if one.name == "server.equipment"]
     english, chinese = told
@@ -88,11 +91,6 @@ async def test_where_the_network_is_not_spoken_with_nobody_is_asked(
     given: dict[str, str],
 ) -> None:
     monkeypatch.setattr("tts.edge.EdgeTTS", Refusing)
-    settings = Settings.model_validate({"data_dir": tmp_path, **given})
-    equipment = Equipment(settings, NoEars(), model_client(settings))
     caplog.set_level(logging.INFO, "server.equipment")
-    try:
-        await equipment.try_voices()
-    finally:
-        await equipment.aclose()
+    await tries_voices(Settings.model_validate({"data_dir": tmp_path, **given}))
     assert caplog.messages == []
