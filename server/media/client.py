@@ -40,6 +40,7 @@ class CallClient:
         self._pending: list[Pcm] = []
         self._said = asyncio.Event()
         self._up: asyncio.Future[None] = self._loop.create_future()
+        self._closing: asyncio.Task[None] | None = None
         transceiver = self._connection.addTransceiver(self._track, direction="sendrecv")
         transceiver.setCodecPreferences(preferences([codec]))
         self._ear = EarReceiver(codec, self._hear)
@@ -110,6 +111,12 @@ class CallClient:
         await self.close()
 
     async def close(self) -> None:
+        """Once, and to its end: aiortc waits for ever where an earlier close was given up."""
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         self._ear.close()
         self._track.stop()
         if not self._up.done():

@@ -176,6 +176,16 @@ async def test_a_call_that_is_never_made_is_closed() -> None:
     await client.close()
 
 
+async def test_a_close_that_was_given_up_still_ends_the_call(call: Call) -> None:
+    client, _ = await call()
+    given_up = asyncio.create_task(client.close())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    given_up.cancel()
+    async with asyncio.timeout(30):
+        await client.close()
+
+
 async def test_messages_go_both_ways_and_have_bounds(call: Call) -> None:
     client, peer = await call()
     got: list[dict] = []
