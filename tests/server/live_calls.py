@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -246,6 +246,13 @@ class Caller:
 
     def states(self) -> list[str]:
         return [message["state"] for message in self.read if message["type"] == "state"]
+
+
+async def at_once(*talks: Coroutine[Any, Any, None]) -> None:
+    """All to their end; where one fails the others end too, while their host still runs."""
+    async with asyncio.TaskGroup() as group:
+        for talk in talks:
+            group.create_task(talk)
 
 
 def select(events: Sequence[Event], kind: type[E], /, **facts: object) -> list[E]:
