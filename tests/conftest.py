@@ -3,11 +3,52 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import settings
+
+from tests.stalls import MachineStalled, StallWatch
 
 # Nothing here is about speed, and a busy machine takes its time. Without chance a change fails for
 # what it did; HYPOTHESIS_PROFILE=search looks further, with other examples in each run.
 settings.register_profile("viva", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "viva"))
+
+REAL_TIME = ("session", "media", "browser", "phone", "rehearsal")
+
+
+def in_real_time(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in REAL_TIME)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A real-time test that failed while the machine stalled is taken once more, and the summary
+    says so; one that failed on a machine that ran is not."""
+    for item in filter(in_real_time, items):
+        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=[MachineStalled.__name__]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    yield from watched(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    yield from watched(item)
+
+
+def watched(item: pytest.Item) -> Generator[None, None, None]:
+    if not in_real_time(item):
+        yield
+        return
+    watch = StallWatch()
+    try:
+        with watch:
+            yield
+    except (Exception, pytest.fail.Exception) as error:
+        if watch.torn:
+            raise MachineStalled(f"held up for {watch.worst_s:.2f} s") from error
+        raise
