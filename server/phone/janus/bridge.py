@@ -74,7 +74,7 @@ class JanusBridge:
         self._callback: Callable[[BridgeCall], None] | None = None
         self._standing: GatewayStanding = "stopped"
         self._reason, self._version = "", ""
-        self._restarts = self._missed = self._dialling = 0
+        self._restarts = self._missed = 0
         self._stopping = False
         self._supervising: asyncio.Task[None] | None = None
 
@@ -223,7 +223,7 @@ class JanusBridge:
             return DECLINED
         if call.offer == "":
             return NOT_ACCEPTABLE
-        if len(self._calls()) + self._dialling > self._lines:
+        if self._taken() > self._lines:
             self._miss(call.caller)
             return BUSY
         return None
@@ -241,14 +241,16 @@ class JanusBridge:
             raise DialRefused("What is to be dialled is no number and no extension.")
         if lines is None or self._stopping:
             raise GatewayLost("Janus is not up.")
-        if len(self._calls()) + self._dialling >= self._lines:
+        if self._taken() >= self._lines:
             raise DialRefused("Every line is in use.")
-        self._dialling += 1
         try:
             return await lines.dial(number, offer_sdp)
         finally:
-            self._dialling -= 1
             self._changed()
+
+    def _taken(self) -> int:
+        """Lines in use, of all accounts."""
+        return sum(lines.taken for lines in self._of.values())
 
     def _calls(self) -> list[JanusCall]:
         return [call for lines in self._of.values() for call in lines.calls]
@@ -262,7 +264,7 @@ class JanusBridge:
     def free_lines(self) -> int:
         at = asyncio.get_running_loop().time() if self._of else 0.0
         ready = sum(lines.ready(at) for lines in self._of.values())
-        return max(0, min(self._lines - len(self._calls()) - self._dialling, ready))
+        return max(0, min(self._lines - self._taken(), ready))
 
     @property
     def state(self) -> GatewayState:
@@ -272,7 +274,7 @@ class JanusBridge:
             version=self._version,
             restarts=self._restarts,
             lines=self._lines,
-            calls=len(self._calls()) + self._dialling,
+            calls=self._taken(),
             missed=self._missed,
             guarded=self._doors.guarded,
             sip_ports=tuple(sorted(self._doors.ports)),

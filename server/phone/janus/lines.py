@@ -69,6 +69,8 @@ class Lines:
     """A registration or a call is not as it was."""
     lines: list[Line] = field(default_factory=list)
     dialled: set[JanusCall] = field(default_factory=set)
+    _attaching: int = 0
+    """Calls out that have no helper yet, and are none of `calls` before they have."""
     _master_id: int = 0
     _asked: bool = False  # a registration, and nothing came yet
     _address: str = ""
@@ -113,6 +115,11 @@ class Lines:
     @property
     def calls(self) -> list[JanusCall]:
         return [line.call for line in self.lines if line.call is not None] + list(self.dialled)
+
+    @property
+    def taken(self) -> int:
+        """Calls of this account, each once, from the moment when it is asked for."""
+        return len(self.calls) + self._attaching
 
     def ready(self, at: float) -> int:
         """Lines on which a call could come in; `at` by the loop's clock."""
@@ -260,11 +267,18 @@ class Lines:
         if self.registration.state.state != "registered" or not self._master_id:
             raise DialRefused(f"{self.account.name} is not registered.")
         try:
-            call = self._call_out(await self.session.attach(lambda message: None), number)
+            call = self._call_out(await self._own_handle(), number)
             await self._invite(call, number, offer)
         except JanusRefused as error:
             raise DialRefused(f"Janus does not dial: {error}.") from error
         return call
+
+    async def _own_handle(self) -> Handle:
+        self._attaching += 1
+        try:
+            return await self.session.attach(lambda message: None)
+        finally:
+            self._attaching -= 1
 
     def _call_out(self, handle: Handle, number: str) -> JanusCall:
         call = JanusCall(

@@ -34,6 +34,8 @@ class FakeJanus:
         self.says_goodbye = True
         """Whether a call that is hung up or declined has an end."""
         self.refuses_handles = False
+        self.withholds_handles = False
+        """Whether nothing at all comes of asking for one."""
         self.handles: list[int] = []
         self._numbers = itertools.count(100)
         self._listening: socket.socket | None = None
@@ -124,6 +126,8 @@ class FakeJanus:
         match message["janus"]:
             case "create":
                 self.says(reply | {"janus": "success", "data": {"id": next(self._numbers)}})
+            case "attach" if self.withholds_handles:
+                pass
             case "attach" if self.refuses_handles:
                 error = {"code": 460, "reason": "Could not attach"}
                 self.says(reply | {"janus": "error", "error": error})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from calls_in import Desk
-from fake_janus import MASTER, FakeJanus
+from fake_janus import MASTER, FakeJanus, Message
 
 from server.phone import accounts
 from server.phone.accounts import Account
@@ -329,6 +329,35 @@ async def test_a_call_out_that_janus_refuses_leaves_no_line_behind(
         await bridge.dial("main", "101", "v=0")
     await until(lambda: any(one["janus"] == "detach" for one in janus.asked))
     assert bridge.free_lines == LINES and bridge.state.calls == 0
+
+
+@pytest.mark.parametrize("missing", ["handle", "helper", "call"])
+async def test_a_call_out_takes_one_line_while_janus_dials(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk, missing: str
+) -> None:
+    """Whatever Janus is still to answer."""
+    janus.withholds_handles = missing == "handle"
+    answered = {"event": "registered"} if missing == "call" else None
+    janus.answers |= {"register": lambda body: answered, "call": lambda body: None}
+    asked = {"handle": "attach", "helper": "register", "call": "call"}[missing]
+    before = len(janus.asked)
+    dialling = asyncio.create_task(bridge.dial("main", "101", "v=0"))
+    await until(lambda: asked in map(request, janus.asked[before:]))
+    assert (bridge.free_lines, bridge.state.calls) == (LINES - 1, 1)
+    for nth in range(LINES - 1):
+        await rings(janus, desk, nth)
+    assert (bridge.free_lines, bridge.state.calls) == (0, LINES)
+    janus.rings(janus.handles[LINES - 1])
+    await until(lambda: janus.bodies("decline"))
+    assert janus.bodies("decline") == [{"request": "decline", "code": 486}]
+    assert len(desk.calls) == LINES - 1 and bridge.state.missed == 1
+    dialling.cancel()
+    await asyncio.gather(dialling, return_exceptions=True)
+
+
+def request(message: Message) -> str:
+    """What Janus, or its plugin, was asked for."""
+    return str(message.get("body", {}).get("request", message["janus"]))
 
 
 async def test_a_call_out_that_gets_no_line_of_janus_is_refused(
