@@ -69,6 +69,8 @@ class JanusCall:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self.over = False
+        self.turned_away = False
+        """It gets no line; until the caller knows, it is not over."""
         self.ended = asyncio.Event()
 
     # --- what the phone asks ----------------------------------------------------------------------
@@ -101,7 +103,8 @@ class JanusCall:
         await asyncio.sleep(self._began + SETTLE_S - self._loop.time())
 
     def decline_soon(self, code: int) -> None:
-        """As `decline`, where nobody can wait."""
+        """As `decline`, where nobody can wait and nobody was told of the call."""
+        self.turned_away = True
         self._declining = asyncio.create_task(self.decline(code))
 
     async def update(self, sdp: str) -> None:

@@ -118,8 +118,9 @@ class Lines:
 
     @property
     def taken(self) -> int:
-        """Calls of this account, each once, from the moment when it is asked for."""
-        return len(self.calls) + self._attaching
+        """Calls of this account, each once, from the moment when it is asked for; a caller who is
+        being told that it is busy takes nobody's line."""
+        return sum(not call.turned_away for call in self.calls) + self._attaching
 
     def ready(self, at: float) -> int:
         """Lines on which a call could come in; `at` by the loop's clock."""
@@ -307,3 +308,4 @@ class Lines:
         task = asyncio.create_task(self.session.detach(call.handle))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self.on_change()

@@ -19,6 +19,7 @@ from server.phone.bridge import (
     DialRefused,
     DigitPressed,
     GatewayLost,
+    GatewayState,
     HungUp,
     MediaUp,
     Progress,
@@ -59,8 +60,16 @@ def desk() -> Desk:
 
 
 @pytest.fixture
-async def bridge(janus: FakeJanus, desk: Desk) -> AsyncIterator[JanusBridge]:
-    made = JanusBridge([ACCOUNT], janus, lines=LINES, doors=NoDoors())
+def states() -> list[GatewayState]:
+    """Of the gateway, as they were told."""
+    return []
+
+
+@pytest.fixture
+async def bridge(
+    janus: FakeJanus, desk: Desk, states: list[GatewayState]
+) -> AsyncIterator[JanusBridge]:
+    made = JanusBridge([ACCOUNT], janus, lines=LINES, doors=NoDoors(), on_change=states.append)
     made.on_call(desk)
     await made.start()
     await ready(made, janus)
@@ -191,6 +200,22 @@ async def test_one_call_too_many_is_told_busy(
     assert len(desk.calls) == 2 and bridge.state.missed == 1 and bridge.free_lines == 0
 
 
+async def test_who_is_told_busy_keeps_no_line_from_the_next_caller(
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+) -> None:
+    """Or those who ring at a full house would keep it full."""
+    janus.says_goodbye = False  # the refusal takes its time
+    await rings(janus, desk, 0)
+    await rings(janus, desk, 1)
+    janus.rings(janus.handles[2])
+    await until(lambda: janus.bodies("decline"))
+    assert bridge.state.calls == LINES
+    janus.event(janus.handles[0], {"event": "hangup", "code": 200, "reason": ""})
+    await until(lambda: bridge.free_lines == 1)
+    await rings(janus, desk, 3)
+    assert len(desk.calls) == 3 and bridge.state.missed == 1
+
+
 async def test_what_takes_calls_may_fail(bridge: JanusBridge, janus: FakeJanus) -> None:
     def fails(call: BridgeCall) -> None:
         raise RuntimeError("no desk today")
@@ -289,9 +314,10 @@ async def test_a_flood_of_keys_loses_keys_but_not_the_end(
 
 
 async def test_a_call_out_has_a_line_of_its_own(
-    bridge: JanusBridge, janus: FakeJanus, desk: Desk
+    bridge: JanusBridge, janus: FakeJanus, desk: Desk, states: list[GatewayState]
 ) -> None:
     call = await bridge.dial("main", "+442079460123", "v=0 ours")
+    assert states[-1].calls == 1
     seen = desk.listen(call)
     handle = janus.handles[-1]
     assert len(janus.handles) == 2 + LINES + SPARE and call.id == "out-1"
@@ -302,7 +328,7 @@ async def test_a_call_out_has_a_line_of_its_own(
     janus.event(handle, {"event": "hangup", "code": 486, "reason": "Busy Here"})
     busy = HungUp(486, "Busy Here")
     await until(lambda: seen == [Ringing(), Progress("v=0 early"), Answered(None), busy])
-    assert not ours(seen[-1])
+    assert not ours(seen[-1]) and states[-1].calls == 0
     await until(lambda: any(one["janus"] == "detach" for one in janus.asked))
     assert bridge.free_lines == LINES
 
