@@ -33,16 +33,18 @@ async def record_consent(
     interview: bool,
     recording: bool,
     version: str,
+    disclosure: str | None = None,
     at: float,
     method: Literal["click", "spoken", "key"] = "click",
     recording_method: Literal["spoken", "key"] | None = None,
     told: Told | None = "page",
 ) -> list[Event]:
     """Write the answer, and that the disclosure was made, unless it was not (`told` None); returns
-    what was written. `recording_method`: where the recording was asked for by itself. Saying the
-    same again changes nothing; a change of mind is possible until the call begins. Raises
-    `ApiError`."""
-    if version != plan.policy.consent.version:
+    what was written. `version`, and `disclosure` where it is known: of the texts that were read.
+    `recording_method`: where the recording was asked for by itself. Saying the same again changes
+    nothing; a change of mind is possible until the call begins. Raises `ApiError`."""
+    stands = (plan.policy.consent.version, plan.policy.disclosure_version)
+    if (version, disclosure or plan.policy.disclosure_version) != stands:
         raise ApiError(409, "consent_changed", "The text has changed. Read it again, then answer.")
     if record.status == "ended":
         raise ApiError(409, "ended", "This interview is over.")

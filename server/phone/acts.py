@@ -13,6 +13,9 @@ DISCLOSURE = "disclosure"
 Method = Literal["key", "spoken"]
 Why = Literal["unknown", "limited", "expired", "revoked", "over", "full", "failed"]
 
+Meanwhile = Literal["changed", "elsewhere", "over"]
+"""The texts are not those that were read; the interview goes on at another place; it is over."""
+
 
 # --- what happens ---------------------------------------------------------------------------------
 @dataclass(frozen=True)
@@ -66,7 +69,19 @@ class NotFound:
     why: Why
 
 
-Input = Connected | Pressed | Heard | Told | Said | Tick | Found | NotFound
+@dataclass(frozen=True)
+class Written:
+    """The caller's answer stands in the log."""
+
+
+@dataclass(frozen=True)
+class NotWritten:
+    """It does not, for what has happened elsewhere since the caller was asked."""
+
+    why: Meanwhile
+
+
+Input = Connected | Pressed | Heard | Told | Said | Tick | Found | NotFound | Written | NotWritten
 
 
 # --- what to do -----------------------------------------------------------------------------------
@@ -89,7 +104,7 @@ class FindPin:
 
 @dataclass(frozen=True)
 class Consent:
-    """Write what the caller answered."""
+    """Write what the caller answered: `Written` or `NotWritten` comes back."""
 
     interview: bool
     recording: bool

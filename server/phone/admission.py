@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from server.api.ports import Busy, HostError, Over
+from server.api.ports import Busy, HostError, NotConsented, Over
 from server.call import Call, OnLeft
 from server.media.peer import Peer
 from server.phone.bridge import BridgeCall, GatewayLost
@@ -34,7 +34,8 @@ class Admission:
         self._began, self._call_id = clock(), call_id
         self._joined = False
         self.refused = ""
-        """Why nobody was let in: `full`, `over` or `failed`; empty where nobody was refused."""
+        """Why nobody was let in: `full`, `over`, `declined` (the consent was taken back) or
+        `failed`; empty where nobody was refused."""
 
     async def keep_place(self, interview_id: str) -> None:
         """Raises `Busy`, also where a call out is wanted no more: then it is hung up."""
@@ -81,4 +82,6 @@ def _name(error: Exception) -> str:
             return "full"
         case Over():
             return "over"
+        case NotConsented():
+            return "declined"
     return "failed"

@@ -104,7 +104,7 @@ class Attendant:
             case acts.FindPin(pin):
                 self._inbox.put_nowait(await self._find(pin))
             case acts.Consent():
-                await self._records.consent(self.interview_id, action)
+                self._inbox.put_nowait(await self._write(action))
             case acts.WantsPerson(disclosed):
                 await self._records.wants_person(self.interview_id, disclosed=disclosed)
             case acts.Join():
@@ -127,11 +127,14 @@ class Attendant:
             return acts.NotFound(_why(error))
         if found.over:
             return acts.NotFound("over")
+        self._know(found)
+        return await self._placed(acts.Found(found.interview_id, found.consented))
+
+    def _know(self, found: Invited) -> None:
         self.interview_id, self._plan = found.interview_id, found.plan
         if found.plan.language != self._language:
             self._language = found.plan.language
             self._listen()
-        return await self._placed(acts.Found(found.interview_id, found.consented))
 
     async def _placed(self, found: acts.Found) -> Input:
         """Nobody is asked for a consent who is then told that all lines are busy."""
@@ -141,6 +144,14 @@ class Attendant:
             return acts.NotFound("full")
         self._renew_at = self._loop.time() + RENEW_S
         return found
+
+    async def _write(self, answer: acts.Consent) -> Input:
+        """Texts that have changed are there to be read when the reception hears of it."""
+        assert self._plan is not None, "nobody is asked before it is known whose interview it is"
+        written = await self._records.consent(self.interview_id, answer, self._plan)
+        if written == acts.NotWritten("changed"):
+            self._know(await self._records.invited(self.interview_id))
+        return written
 
     async def _renew_place(self) -> None:
         if self._loop.time() < self._renew_at:

@@ -277,7 +277,9 @@ class Line:
             return "full"
         except Over:
             return "over"
-        except (NotConsented, TimeoutError):
+        except NotConsented:  # taken back meanwhile, in a browser
+            return "consent_refused"
+        except TimeoutError:
             return "failed"
         self.joined = True
         self._mind_absence()

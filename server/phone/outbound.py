@@ -34,6 +34,7 @@ _ENDED: dict[str, CallOutcome] = {
     "failed": "failed",
     "limited": "failed",
     "over": "cancelled",
+    "elsewhere": "cancelled",
     "revoked": "cancelled",
 }
 """By the reception's word; any other is that of somebody who did not want to go on."""

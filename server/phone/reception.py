@@ -38,6 +38,7 @@ from server.phone.acts import (
     Join,
     Method,
     NotFound,
+    NotWritten,
     Pressed,
     Said,
     Say,
@@ -46,6 +47,7 @@ from server.phone.acts import (
     Told,
     WantsPerson,
     Why,
+    Written,
 )
 
 QUIET_S = 0.8
@@ -122,6 +124,8 @@ class Reception:
         self._reading = self._first = False
         """Whether the question is being said, with its texts; and whether for the first time."""
         self._interview_method: Method = "spoken"
+        self._then: list[Action] = []
+        """What follows an answer that is being written."""
         self._deaf_until = -math.inf
         """Keys before this are the PIN's."""
         self._saying = 0
@@ -148,7 +152,7 @@ class Reception:
                 self._told.add(line)
             case Said():
                 self._said()
-            case Found() | NotFound():
+            case Found() | NotFound() | Written() | NotWritten():
                 return self._noted(self._step(what))
             case _ if at >= self._limit:
                 return self._noted(self._too_long())
@@ -175,8 +179,11 @@ class Reception:
         """Keep count of what is being said, and stop it first where something else is to be."""
         says = sum(isinstance(action, Say) for action in actions)
         ends = any(isinstance(action, Join | HangUp) for action in actions)
-        stop: list[Action] = [Stop()] if self.saying and (says or ends) else []
+        decides = ends or any(isinstance(action, Consent) for action in actions)
+        stop: list[Action] = [Stop()] if self.saying and (says or decides) else []
         self._over = ends
+        if decides:
+            self._saying = 0
         if says:
             self._saying, self._due = says, math.inf
         return [*stop, *actions]
@@ -319,11 +326,30 @@ class Reception:
         if agreed:
             return self._ask(RECORDING)
         refused = Consent(False, False, method, disclosed=self._disclosed)
-        return [refused, Say("consent_refused"), HangUp("declined")]
+        return self._write(refused, Say("consent_refused"), HangUp("declined"))
 
     def _recording(self, agreed: bool, method: Method) -> list[Action]:
         said: list[Action] = [] if agreed else [Say("recording_refused")]
-        return [Consent(True, agreed, self._interview_method, method), *said, Join()]
+        return self._write(Consent(True, agreed, self._interview_method, method), *said, Join())
+
+    def _write(self, answer: Consent, *then: Action) -> list[Action]:
+        """What is to follow waits until it is known that the answer stands."""
+        self._step, self._then = self._written, list(then)
+        self._due, self._limit = math.inf, self._at + CONSENT_S
+        return [answer]
+
+    def _written(self, what: Input) -> list[Action]:
+        match what:
+            case Written():
+                return self._then
+            case NotWritten("changed"):
+                self._told.clear()  # it was another text
+                return [Say("consent_changed"), *self._ask(INTERVIEW)]
+            case NotWritten("elsewhere"):
+                return [Say("replaced"), HangUp("elsewhere")]
+            case NotWritten("over"):
+                return [Say("over"), HangUp("over")]
+        return []
 
     @property
     def _disclosed(self) -> bool:

@@ -9,9 +9,17 @@ from typing import Literal
 from agent.events import Event
 from agent.plan import Plan
 from server import consents
-from server.phone.acts import Consent
+from server.api.errors import ApiError
+from server.phone.acts import Consent, Meanwhile, NotWritten, Written
 from server.phone.pins import Pins
-from server.store import InterviewRecord, Store
+from server.store import InterviewRecord, Store, UnknownInterview
+
+_MEANWHILE: dict[str, Meanwhile] = {
+    "consent_changed": "changed",
+    "in_call": "elsewhere",
+    "ended": "over",
+}
+"""Why a consent is refused, by the API's word."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,20 @@ class CallRecords:
         over = record.status in ("ended", "erased")
         return Invited(interview_id, plan, told is not None and told.interview, over)
 
-    async def consent(self, interview_id: str, answer: Consent) -> None:
-        """What was answered to the two questions, with the disclosure before them."""
+    async def consent(self, interview_id: str, answer: Consent, read: Plan) -> Written | NotWritten:
+        """Write what was answered to the two questions, with the disclosure before them, as a page
+        would; `read` is the plan whose texts were read aloud."""
+        try:
+            await self._consent(interview_id, answer, read)
+        except UnknownInterview:  # erased
+            return NotWritten("over")
+        except ApiError as error:
+            if error.code not in _MEANWHILE:
+                raise
+            return NotWritten(_MEANWHILE[error.code])
+        return Written()
+
+    async def _consent(self, interview_id: str, answer: Consent, read: Plan) -> None:
         record, plan, events = await self._all(interview_id)
         await consents.record_consent(
             self._store,
@@ -59,7 +79,8 @@ class CallRecords:
             events,
             interview=answer.interview,
             recording=answer.recording,
-            version=plan.policy.consent.version,
+            version=read.policy.consent.version,
+            disclosure=read.policy.disclosure_version,
             at=self._clock(),
             method=answer.method,
             recording_method=answer.recording_method,

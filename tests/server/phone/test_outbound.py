@@ -141,6 +141,7 @@ def test_an_answer_is_an_answer(outcome: str) -> None:
         (200, False, True, "failed", "failed"),
         (200, False, True, "", "failed"),  # the sound could not be had
         (200, False, True, "over", "cancelled"),
+        (200, False, True, "elsewhere", "cancelled"),
     ],
 )
 def test_how_a_call_ended(code: int, joined: bool, ours: bool, why: str, outcome: str) -> None:

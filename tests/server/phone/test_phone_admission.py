@@ -163,7 +163,7 @@ async def test_a_telephone_whose_leg_is_dropped_for_it_does_not_come_back(
     [
         (Busy(4), "full"),
         (Over("ada"), "over"),
-        (NotConsented("ada"), "failed"),
+        (NotConsented("ada"), "declined"),
         (TimeoutError(), "failed"),
     ],
 )

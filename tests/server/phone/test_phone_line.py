@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -12,12 +12,12 @@ import pytest
 from livekit import rtc
 
 from agent.plan import Plan
-from server.api.ports import Busy, Over
+from server.api.ports import Busy, NotConsented, Over
 from server.call import LeaveReason, OnLeft
 from server.invites import UnknownInvite
 from server.phone import attendant, reception, words
 from server.phone import line as lines
-from server.phone.acts import Consent, Input, Tick, WantsPerson
+from server.phone.acts import Consent, Input, NotWritten, Tick, WantsPerson, Written
 from server.phone.bridge import (
     Answered,
     CallEvent,
@@ -174,9 +174,10 @@ class Call:
     ) -> None:
         """`kept_for`: who has the caller's number, by what is known of it."""
         self.gateway, self.media = Gateway("out" if called else "in"), Media()
-        self.invited = Invited("ada", plan, consented, over=False)
+        self.guest = Invited("ada", plan, consented, over=False)
         self.said: list[str] = []
         self.wrote: list[object] = []
+        self.written: Written | NotWritten = Written()
         self.legs: list[Leg] = []
         self.refuses: Exception | None = None
         self.joining: asyncio.Event | None = None
@@ -192,7 +193,7 @@ class Call:
             cast(Any, self),
             cast(Any, self),
             language="en",
-            expected=self.invited if called else kept_for,
+            expected=self.guest if called else kept_for,
         )
         self.running = asyncio.create_task(self.line.run())
         self.gateway.tells(MediaUp())
@@ -218,11 +219,18 @@ class Call:
         assert number == "+49301234567"
         if pin != PIN:
             raise UnknownInvite
-        return self.invited
+        return self.guest
 
-    async def consent(self, interview_id: str, answer: Consent) -> None:
-        assert interview_id == self.invited.interview_id
+    async def invited(self, interview_id: str) -> Invited:
+        assert interview_id == self.guest.interview_id
+        return self.guest
+
+    async def consent(self, interview_id: str, answer: Consent, read: Plan) -> Written | NotWritten:
+        assert interview_id == self.guest.interview_id
+        if read != self.guest.plan:
+            return NotWritten("changed")
         self.wrote.append(answer)
+        return self.written
 
     async def wants_person(self, interview_id: str, *, disclosed: bool) -> None:
         self.wrote.append(WantsPerson(disclosed))
@@ -243,7 +251,7 @@ class Call:
 
     # The test's.
     def heard(self, name: str) -> bool:
-        return words.line(name, "en", self.invited.plan) in self.said
+        return words.line(name, "en", self.guest.plan) in self.said
 
     async def hears(self, name: str) -> None:
         await until(lambda: self.heard(name), what=lambda: str(self.said))
@@ -481,7 +489,15 @@ async def test_a_caller_who_leaves_leaves_the_interview_as_it_is(
     assert reasons == [reason]
 
 
-@pytest.mark.parametrize(("refusal", "said"), [(Busy(4), "full"), (Over("ada"), "over")])
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (Busy(4), "full"),
+        (Over("ada"), "over"),
+        (NotConsented("ada"), "consent_refused"),
+        (TimeoutError(), "failed"),
+    ],
+)
 async def test_a_caller_who_cannot_join_hears_why(
     plan: Plan, refusal: Exception, said: str
 ) -> None:
@@ -491,6 +507,48 @@ async def test_a_caller_who_cannot_join_hears_why(
     ada.gateway.presses(PIN)
     await ada.ends()
     assert ada.heard(said) and not ada.line.joined
+
+
+async def test_who_agreed_to_a_text_that_changed_meanwhile_hears_the_one_that_stands(
+    plan: Plan,
+) -> None:
+    ada = Call(plan)
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    await ada.hears("consent_interview")
+    ada.gateway.presses("1")
+    await ada.hears("consent_recording")
+    ada.guest = replace(ada.guest, plan=with_another_text(plan))
+    assert not ada.heard("consent_text")
+    ada.said.clear()
+    ada.gateway.presses("1")
+    for line in ("consent_changed", "disclosure", "consent_text", "consent_interview"):
+        await ada.hears(line)
+    assert not ada.wrote
+    ada.gateway.presses("1")
+    await ada.hears("consent_recording")
+    ada.gateway.presses("1")
+    (await ada.joined()).ends(None)
+    await ada.ends()
+    assert ada.wrote == [Consent(True, True, "key", "key")] and not ada.heard("failed")
+
+
+def with_another_text(plan: Plan) -> Plan:
+    consent = plan.policy.consent.model_copy(update={"version": "2", "text": "Another text."})
+    policy = plan.policy.model_copy(update={"consent": consent})
+    return plan.model_copy(update={"policy": policy})
+
+
+async def test_who_began_in_a_browser_meanwhile_with_another_answer_is_told(plan: Plan) -> None:
+    ada = Call(plan)
+    ada.written = NotWritten("elsewhere")
+    await ada.hears("welcome")
+    ada.gateway.presses(PIN)
+    await ada.hears("consent_interview")
+    ada.gateway.presses("2")
+    await ada.ends()
+    assert ada.heard("replaced") and not ada.heard("consent_refused") and not ada.heard("failed")
+    assert ada.line.why == "elsewhere"
 
 
 @pytest.mark.parametrize("called", [False, True])

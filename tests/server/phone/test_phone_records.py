@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.events import ConsentRecorded, Disclosed, Event, InterviewEnded
+from agent.events import CallJoined, ConsentRecorded, Disclosed, Event, InterviewEnded
 from agent.plan import Plan
-from server.phone.acts import Consent
+from server.phone.acts import Consent, NotWritten, Written
 from server.phone.pins import Pins
 from server.phone.records import CallRecords
 from server.store import Store
@@ -23,6 +23,10 @@ class Ada:
     async def is_invited(self) -> None:
         self.id = (await self.store.create_interview(self.plan)).interview_id
 
+    async def agrees(self, *, recording: bool, read: Plan | None = None) -> Written | NotWritten:
+        answer = Consent(True, recording, "key", "spoken")
+        return await self.records.consent(self.id, answer, read or self.plan)
+
     async def log(self) -> list[Event]:
         return [stored.event for stored in await self.store.events(self.id)][1:]
 
@@ -35,7 +39,7 @@ async def ada(store: Store, plan: Plan) -> Ada:
 
 
 async def test_two_answers_and_the_disclosure_before_them_are_written(ada: Ada) -> None:
-    await ada.records.consent(ada.id, Consent(True, False, "key", "spoken"))
+    assert await ada.agrees(recording=False) == Written()
     told, agreed = await ada.log()
     assert isinstance(told, Disclosed) and told.method == "spoken"
     assert isinstance(agreed, ConsentRecorded)
@@ -46,10 +50,41 @@ async def test_two_answers_and_the_disclosure_before_them_are_written(ada: Ada) 
 
 
 async def test_who_refuses_before_the_disclosure_was_heard_was_told_nothing(ada: Ada) -> None:
-    await ada.records.consent(ada.id, Consent(False, False, "key", disclosed=False))
+    refused = Consent(False, False, "key", disclosed=False)
+    assert await ada.records.consent(ada.id, refused, ada.plan) == Written()
     [refused] = await ada.log()
     assert isinstance(refused, ConsentRecorded) and refused.recording_method is None
     assert not (await ada.records.invited(ada.id)).consented
+
+
+@pytest.mark.parametrize("what", ["consent", "disclosure"])
+async def test_agreement_to_a_text_that_does_not_stand_is_not_written(ada: Ada, what: str) -> None:
+    policy = ada.plan.policy
+    older = {
+        "consent": {"consent": policy.consent.model_copy(update={"version": "0"})},
+        "disclosure": {"disclosure_version": "0"},
+    }[what]
+    read = ada.plan.model_copy(update={"policy": policy.model_copy(update=older)})
+    assert await ada.agrees(recording=True, read=read) == NotWritten("changed")
+    assert not await ada.log()
+
+
+async def test_another_answer_while_the_interview_goes_on_elsewhere_is_not_written(
+    ada: Ada,
+) -> None:
+    await ada.agrees(recording=True)
+    await ada.store.append(ada.id, None, [CallJoined(at=1.8e9, epoch=1, channel="web")])
+    before = await ada.log()
+    assert await ada.agrees(recording=False) == NotWritten("elsewhere")
+    assert await ada.agrees(recording=True) == Written(), "it stands already"
+    assert await ada.log() == before
+
+
+async def test_an_answer_to_an_interview_that_is_over_or_erased_is_not_written(ada: Ada) -> None:
+    await ada.records.wants_person(ada.id, disclosed=True)
+    assert await ada.agrees(recording=True) == NotWritten("over")
+    await ada.store.erase(ada.id)
+    assert await ada.agrees(recording=True) == NotWritten("over")
 
 
 @pytest.mark.parametrize("disclosed", [True, False])

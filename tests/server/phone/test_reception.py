@@ -20,6 +20,7 @@ from server.phone.acts import (
     Input,
     Join,
     NotFound,
+    NotWritten,
     Pressed,
     Said,
     Say,
@@ -28,6 +29,7 @@ from server.phone.acts import (
     Told,
     WantsPerson,
     Why,
+    Written,
 )
 from server.phone.reception import (
     ANSWER_S,
@@ -49,6 +51,7 @@ PIN = "123456789"
 NEW = Found("ada", consented=False)
 AGREED = Found("ada", consented=True)
 ASKED = ["disclosure", "consent_text", "consent_interview"]
+RECORDING_ASKED = ["recording_text", "consent_recording"]
 
 
 class Caller:
@@ -57,6 +60,8 @@ class Caller:
     def __init__(self, *, called: bool = False, known_number: bool = False) -> None:
         self.reception = Reception(pin_length=len(PIN), called=called, known_number=known_number)
         self.at = 100.0
+        self.writes: Input = Written()
+        """What becomes of each answer."""
         self.all: list[Action] = []
         self.being_said: list[str] = []
         self.does(Connected())
@@ -71,6 +76,8 @@ class Caller:
                     self.being_said.clear()
                 case Say(line):
                     self.being_said.append(line)
+        if any(isinstance(action, Consent) for action in self.last):
+            self.last = [*self.last, *self.does(self.writes)]
         return self.last
 
     def waits(self, seconds: float) -> list[Action]:
@@ -354,6 +361,56 @@ def test_words_that_are_no_pin_are_not_taken_for_silence() -> None:
         assert says(ada.waits(ANSWER_S)) == ["pin_by_key"]
         ada.listens()
     assert ada.waits(ANSWER_S) == [Say("never_understood"), HangUp("silence")]
+
+
+def agreeing() -> Caller:
+    """Somebody who has given the first answer, and heard the second question."""
+    ada = Caller()
+    ada.enters()
+    ada.listens()
+    ada.presses("1")
+    ada.listens()
+    return ada
+
+
+def test_texts_that_changed_meanwhile_are_read_and_asked_for_once_more() -> None:
+    ada = agreeing()
+    ada.writes = NotWritten("changed")
+    consent, *again = ada.presses("1")
+    assert isinstance(consent, Consent) and says(again) == ["consent_changed", *ASKED]
+    ada.writes = Written()
+    assert ada.presses("1") == [], "the new text was not heard yet"
+    ada.listens()
+    assert says(ada.presses("1")) == RECORDING_ASKED
+    ada.listens()
+    assert ada.presses("2")[0] == Consent(True, False, "key", "key")
+    assert ada.last[-1] == Join()
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "line"),
+    [(NotWritten("elsewhere"), "replaced"), (NotWritten("over"), "over")],
+    ids=lambda what: getattr(what, "why", None),
+)
+def test_whoever_cannot_answer_any_more_hears_why(meanwhile: NotWritten, line: str) -> None:
+    ada = agreeing()
+    ada.writes = meanwhile
+    assert ada.presses("1")[1:] == [Say(line), HangUp(meanwhile.why)]
+    ben = Caller()
+    ben.enters()
+    ben.listens()
+    ben.writes = meanwhile
+    assert ben.presses("2")[1:] == [Say(line), HangUp(meanwhile.why)], "nor that there is none now"
+
+
+def test_nothing_is_decided_before_the_answer_is_written() -> None:
+    """The store may take its time: the caller has been in time."""
+    ada = agreeing()
+    reception, at = ada.reception, ada.at + CONSENT_S - 1.0
+    assert reception.on(Pressed("1"), at) == [Consent(True, True, "key", "key")]
+    for what in (Pressed("1"), Pressed("0"), Heard("No."), Said(), Tick()):
+        assert reception.on(what, at + 2.0) == []
+    assert reception.on(Written(), at + 3.0) == [Join()]
 
 
 def test_a_star_hears_all_of_it_again_and_then_a_yes_need_not_wait() -> None:
