@@ -5,12 +5,13 @@ three wrong ones end a call. A PIN lives and ends with the links of its intervie
 
 | who | after so many wrong ones in an hour | |
 |---|---|---|
-| one number | 6 | waits, right PIN or not |
+| one number | 6 | waits, right PIN or not: one look-up in a quarter of an hour |
 | no number | | nothing: all who withhold theirs would wait for one of them |
 | all together | 60 | take turns, one look-up a minute, but for numbers that were right of late |
 
 So whoever guesses, under whatever numbers, has 60 tries an hour, half a million a year: one of 200
-good PINs is found with a chance of 10 %. Forged numbers shut nobody out for longer than they go on.
+good PINs is found with a chance of 10 %. Under one number it is ten an hour at most. Forged numbers
+shut nobody out for longer than they go on; the owner of one waits a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ WINDOW_S = 3600.0
 """… in this time."""
 TURN_S = 60.0
 """Between two look-ups, when all together were wrong too often."""
+SLOW_S = 900.0
+"""From a wrong one to the next look-up for a number that was wrong too often."""
 KNOWN_S = 86_400.0
 """For so long a number that was right needs no turn: who dropped out of an interview calls again.
-Whoever forges it has to know it, and has six tries an hour."""
+Whoever forges it has to know it, and has six tries an hour without one."""
 MOST_KNOWN = 10_000
 EVERYBODY = "*"
 
@@ -89,6 +92,7 @@ class Pins:
         self._key = key
         self._clock = clock
         self._by_number = Guesses(WRONG_BY_NUMBER, WINDOW_S)
+        self._lately = Guesses(1, SLOW_S)
         self._in_all = Guesses(WRONG_IN_ALL, WINDOW_S)
         self._turn = -math.inf
         """When the last one began."""
@@ -122,9 +126,10 @@ class Pins:
 
     def _let_try(self, number: str, at: float) -> None:
         """Raises `TooManyGuesses`."""
-        if number and (wait := self._by_number.wait(number, at)) > 0:
+        often = self._by_number.wait(number, at)
+        if (wait := min(often, self._lately.wait(number, at))) > 0:
             raise TooManyGuesses(wait)
-        known = at - self._known.get(number, -math.inf) < KNOWN_S
+        known = often <= 0 and at - self._known.get(number, -math.inf) < KNOWN_S
         if known or self._in_all.wait(EVERYBODY, at) <= 0:
             return
         if 0 <= at - self._turn < TURN_S:
@@ -134,6 +139,7 @@ class Pins:
     def _note_wrong(self, number: str, at: float) -> None:
         if number:
             self._by_number.wrong(number, at)
+            self._lately.wrong(number, at)
         before = self._in_all.wait(EVERYBODY, at)
         self._in_all.wrong(EVERYBODY, at)
         if before <= 0 < self._in_all.wait(EVERYBODY, at):

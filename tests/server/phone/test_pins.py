@@ -13,6 +13,7 @@ from server.invites import ExpiredInvite, RevokedInvite, TooManyGuesses, Unknown
 from server.phone import pins
 from server.phone.pins import (
     LENGTH,
+    SLOW_S,
     TURN_S,
     WRONG_BY_NUMBER,
     WRONG_IN_ALL,
@@ -89,6 +90,40 @@ async def test_who_guesses_waits_and_others_do_not(
     assert await found.find(pin, CALLER)
 
 
+async def test_whose_number_was_forged_waits_a_quarter_of_an_hour(
+    store: Store, plan: Plan, found: Pins, clock: Clock
+) -> None:
+    pin = await found.issue(await interview(store, plan), 1e6)
+    for _ in range(WRONG_BY_NUMBER):
+        with pytest.raises(UnknownInvite):
+            await found.find("000000000", CALLER)
+    clock.now += SLOW_S - 1
+    with pytest.raises(TooManyGuesses) as refused:
+        await found.find(pin, CALLER)
+    assert refused.value.retry_after_s == pytest.approx(1.0)
+    clock.now += 1
+    assert await found.find(pin, CALLER)
+    with pytest.raises(UnknownInvite):
+        await found.find("000000000", CALLER)
+    with pytest.raises(TooManyGuesses):  # a right one buys no further guesses
+        await found.find(pin, CALLER)
+
+
+async def test_under_one_number_nobody_guesses_more_than_ten_times_an_hour(
+    found: Pins, clock: Clock
+) -> None:
+    tried: list[float] = []
+    for _ in range(4 * 360):
+        clock.now += 10
+        try:
+            await found.find("000000000", CALLER)
+        except UnknownInvite:
+            tried.append(clock.now)
+        except TooManyGuesses:
+            pass
+    assert max(sum(at <= one < at + 3600 for one in tried) for at in tried) <= 10
+
+
 async def all_guess(found: Pins, count: int = WRONG_IN_ALL) -> None:
     """Each call of it under numbers of its own."""
     for nth in range(count):
@@ -141,6 +176,11 @@ async def test_who_was_right_of_late_comes_in_again_while_others_guess(
             await found.find("000000000", CALLER)
     with pytest.raises(TooManyGuesses):
         await found.find(pin, CALLER)
+    clock.now += SLOW_S
+    with pytest.raises(UnknownInvite):
+        await found.find("000000000", "")
+    with pytest.raises(TooManyGuesses):  # what it still has is by turns, as everybody's
+        await found.find("000000000", CALLER)
 
 
 async def test_clumsy_callers_without_a_number_are_in_nobodys_way(
