@@ -75,10 +75,13 @@ class Admission:
                 raise AtCapacity(reason)
         self._since[session] = at
 
-    def leave(self, session: Hashable) -> None:
-        """Its share of the speech goes with it."""
-        if self._since.pop(session, None) is not None:
-            self._speech *= len(self._since) / (len(self._since) + 1)
+    def leave(self, session: Hashable, at: float) -> None:
+        """Its share of the speech goes with it: as much as it can have said over the last `new_s`
+        beside the others. So whoever leaves as soon as it came takes nothing along."""
+        present = sum(self._presence(since, at) for since in self._since.values())
+        since = self._since.pop(session, None)
+        if since is not None and present:
+            self._speech *= 1 - self._presence(since, at) / present
 
     def asked(self, speech_s: float, at: float) -> None:
         """A final of so many seconds came in."""
@@ -118,6 +121,10 @@ class Admission:
             for since in self._since.values()
         )
         return max(expected, self._fallen(at))
+
+    def _presence(self, since: float, at: float) -> float:
+        """How much of the measured speech's time a session was here: 1 is all of it."""
+        return 1 - math.exp((since - at) / self._limits.new_s)
 
     def _fallen(self, at: float) -> float:
         return self._speech * math.exp((self._speech_at - at) / self._limits.new_s)

@@ -195,7 +195,7 @@ class Engine:
 
     def leave(self, session: Hashable) -> None:
         with self._changed:
-            self._admission.leave(session)
+            self._admission.leave(session, self._clock())
 
     async def recognise(
         self,

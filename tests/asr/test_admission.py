@@ -95,7 +95,7 @@ def test_after_a_refusal_a_place_opens_only_where_there_is_more_than_just_room()
     n = admitted(one, 100, 0.0, cost=0.05)
     opened = 0
     for gone in range(n):
-        one.leave((0.0, gone))
+        one.leave((0.0, gone), 1.0)
         opened += 1
         if admitted(one, 1, 1.0, cost=0.05):
             break
@@ -110,10 +110,31 @@ def test_who_leaves_takes_their_speech_along() -> None:
     at = talk(one, float(n), 0.0, 200)
     before = one.promised(at, cost=0.05)
     for gone in range(n):
-        one.leave((0.0, gone))
-        one.leave((0.0, gone))  # twice is once
+        one.leave((0.0, gone), at)
+        one.leave((0.0, gone), at)  # twice is once
     assert before == pytest.approx(0.05 * n / 2, rel=0.05)
     assert one.promised(at, cost=0.05) == 0
+
+
+def test_who_leaves_as_soon_as_it_came_takes_nothing_of_the_others_speech_along() -> None:
+    one = measured()
+    n = admitted(one, 20, 0.0, cost=0.01)
+    at = talk(one, 0.9 * n, 0.0, 120)
+    before = one.promised(at, cost=0.01)
+    for _ in range(100):
+        one.enter("passing", at, cost=0.01)
+        one.leave("passing", at)
+    assert one.promised(at, cost=0.01) == before
+
+
+def test_who_was_here_for_a_moment_takes_less_along_than_who_was_here_for_long() -> None:
+    one = measured()
+    one.enter("old", 0.0, cost=0.01)
+    at = talk(one, 5.0, 0.0, 120)
+    one.enter("new", at, cost=0.01)
+    before = one.promised(at + 3.0, cost=0.01)
+    one.leave("new", at + 3.0)  # of the thirty seconds that are measured
+    assert one.promised(at + 3.0, cost=0.01) > 0.9 * before
 
 
 def test_a_session_that_is_in_may_enter_again() -> None:
@@ -148,7 +169,7 @@ def test_nobody_who_is_in_is_ever_put_out_or_refused(
             one.enter(number, at, cost=cost, regardless=True)
             inside.add(number)
         elif what == "leave":
-            one.leave(number)
+            one.leave(number, at)
             inside.discard(number)
         elif what == "ask":
             one.asked(value, at)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from asr.admission import AdmissionLimits
 from asr.engine import Engine
 from asr.errors import AtCapacity, RecognitionFailed, UnknownLanguage
 from asr.recognition import Audio, Recognition, Served, model_of
@@ -69,6 +70,34 @@ async def test_a_session_enters_every_engine_or_none() -> None:
         await router.enter("c")
         await router.enter("d", regardless=True)
         assert (wide.sessions, narrow.sessions) == (3, 3)
+
+
+class Working(Named):
+    """Takes time, on a clock of its own."""
+
+    now = 0.0
+
+    def decode(
+        self, audio: Audio, *, language: str, hotwords: Sequence[str] = (), words: bool = True
+    ) -> Recognition:
+        self.now += 0.1
+        return super().decode(audio, language=language)
+
+
+async def test_a_refusal_leaves_what_was_measured_of_the_others_speech() -> None:
+    model = Working("wide")
+    unmeasured = AdmissionLimits(measure_s=1e9)  # two for each worker
+    wide = Engine(model, workers=3, admission=unmeasured, clock=lambda: model.now)
+    with Router(wide, {"zh": Engine(Named("narrow"))}) as router:
+        await router.enter("a")
+        await router.enter("b")
+        for _ in range(20):  # more than two are reckoned to say
+            await router.recognise(np.zeros(5 * 16_000, np.float32), language="en")
+        before = wide.promised
+        for _ in range(50):  # a candidate's page asks again and again
+            with pytest.raises(AtCapacity):
+                await router.enter("c")
+        assert wide.promised == before > 0
 
 
 async def test_a_model_that_nobody_speaks_to_keeps_nobody_out() -> None:
