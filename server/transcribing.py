@@ -69,6 +69,7 @@ class Work:
             redirect_stderr=False,
         )
         self._bars.disable = not self._bars.console.is_terminal
+        self._recordings = {_identity(path) for path in request.files} - {None}
         self._left = self._to_do()
 
     @property
@@ -102,23 +103,31 @@ class Work:
         )
 
     def _to_do(self) -> list[int]:
-        """All but those that were transcribed before."""
-        if self._request.out is None or self._request.force:
-            return list(range(len(self._request.files)))
-        found = []
-        for number, path in enumerate(self._request.files):
-            try:
-                there = [target.exists() for _, target in self._targets(number)]
-            except OSError as e:  # a name that is too long: told before it is heard in vain
-                say(f"{shown(path)}: {_unwritten(e)}.")
-                self.outcome.failed.append(path)
-                continue
-            if all(there):
-                say(f"{shown(path)}: transcribed before, and left so; --force does it again.")
-                self.outcome.kept.append(path)
-            else:
-                found.append(number)
-        return found
+        """All but those that were transcribed before, or whose transcripts have no place."""
+        every = range(len(self._request.files))
+        if self._request.out is None:
+            return list(every)
+        return [number for number in every if self._is_due(number)]
+
+    def _is_due(self, number: int) -> bool:
+        """Says why, if it is not: before it is heard in vain."""
+        path, targets = self._request.files[number], [at for _, at in self._targets(number)]
+        try:
+            there = [target for target in targets if target.exists()]
+        except OSError as e:  # a name that is too long
+            return self._left_out(path, _unwritten(e))
+        if lost := [target for target in there if _identity(target) in self._recordings]:
+            return self._left_out(path, _in_the_way(lost[0]))
+        if len(there) < len(targets) or self._request.force:
+            return True
+        say(f"{shown(path)}: transcribed before, and left so; --force does it again.")
+        self.outcome.kept.append(path)
+        return False
+
+    def _left_out(self, path: Path, reason: str) -> bool:
+        say(f"{shown(path)}: {reason}.")
+        self.outcome.failed.append(path)
+        return False
 
     def _targets(self, number: int) -> list[tuple[outputs.Format, Path]]:
         assert self._request.out is not None
@@ -195,6 +204,22 @@ class Work:
 
 def _unwritten(error: OSError) -> str:
     return f"its transcript cannot be written: {error.strerror or error}"
+
+
+def _in_the_way(recording: Path) -> str:
+    return (
+        f"its transcript would overwrite {shown(recording)}, which is one of these recordings;"
+        " name another folder as --out"
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Of the file, by whatever name, case or link it is found; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def named_once(files: Sequence[Path]) -> tuple[Path, ...]:

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -133,6 +134,21 @@ def test_names_are_as_short_as_tells_recordings_apart() -> None:
     clash = of("a.wav", "a.ogg", "b/a.wav.flac")
     assert len({name.casefold() for name in clash}) == 3
     assert of() == []
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("/b/x.wav", "/c/x.wav", "/b-x.wav"),
+        ("X.wav", "x.wav", "x.ogg"),
+        ("caf\u00e9.wav", "cafe\u0301.wav"),  # one letter, or a letter and its accent
+        ("a/x.wav", "a-x.wav", "b/x.wav", "a-x.ogg"),
+    ],
+)
+def test_no_two_recordings_have_transcripts_of_one_name(paths: tuple[str, ...]) -> None:
+    found = names([Path(path) for path in paths])
+    assert len({normalize("NFC", name).casefold() for name in found}) == len(paths)
+    assert found == names([Path(path) for path in reversed(paths)])[::-1]
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

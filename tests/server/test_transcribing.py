@@ -78,6 +78,48 @@ async def test_a_name_too_long_for_a_transcript_is_told_first_and_the_rest_are_w
     assert len(os.listdir(tmp_path)) == 4
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("link", ["itself", "hard link", "symbolic link", "linked folder"])
+async def test_a_transcript_takes_no_recordings_place_and_the_rest_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], link: str, force: bool
+) -> None:
+    sound, out = tmp_path / "sound", tmp_path / "out"
+    sound.mkdir()
+    (recording := sound / "talk.txt").write_bytes(b"what was said")
+    match link:
+        case "itself":
+            out = sound
+        case "linked folder":
+            out.symlink_to(sound)
+        case _:
+            out.mkdir()
+            made = out / "talk.txt"
+            made.hardlink_to(recording) if link == "hard link" else made.symlink_to(recording)
+    request = Request((recording, sound / "b.wav"), ("txt", "json"), out, force)
+    work = Work(request, write=print)
+    await work.run(Transcriber())  # type: ignore[arg-type]
+    assert (
+        f"{recording}: its transcript would overwrite {out / 'talk.txt'}, which is one of these"
+        " recordings; name another folder as --out." in capsys.readouterr().err
+    )
+    assert recording.read_bytes() == (out / "talk.txt").read_bytes() == b"what was said"
+    assert (work.outcome.done, work.outcome.failed) == ([sound / "b.wav"], [recording])
+    assert sorted({*os.listdir(out)} - {"talk.txt"}) == ["b.json", "b.txt"]
+
+
+async def test_a_transcript_takes_no_other_recordings_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk, other, there = (tmp_path / name for name in ("talk.wav", "other.wav", "talk.json"))
+    other.write_bytes(b"what was said")
+    there.hardlink_to(other)
+    work = Work(Request((talk, other), ("json",), tmp_path, force=True), write=print)
+    await work.run(Transcriber())  # type: ignore[arg-type]
+    assert f"{talk}: its transcript would overwrite {there}" in capsys.readouterr().err
+    assert there.read_bytes() == b"what was said"
+    assert (work.outcome.done, work.outcome.failed) == ([other], [talk])
+
+
 async def test_a_reader_that_has_gone_ends_the_work_as_of_any_other_command(
     tmp_path: Path,
 ) -> None:
