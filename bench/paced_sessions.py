@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from asr.errors import AtCapacity, HearingError, Overloaded
 from asr.segmenter import SAMPLE_RATE, WINDOW, Pcm, Segmenter, SegmenterOptions
-from asr.service import protocol
+from asr.service import authorisation, protocol
 from asr.service.protocol import End, Ended, Final, Hello, Sound
 from bench.paced_accounts import Piece, Session
 from bench.paced_arms import TOKEN, Arm, Recognise
@@ -90,9 +90,10 @@ async def ask(number: int, piece: Piece, pcm: Pcm, recognise: Recognise, cut: fl
 # --- a stream of the service ----------------------------------------------------------------------
 async def stream(number: int, session: Session, arm: Arm, begin: float, drain_s: float) -> None:
     await asyncio.sleep(begin - time.monotonic())
-    async with connect(arm.url, proxy=None, compression=None) as socket:
+    bearer = authorisation.header(TOKEN)
+    async with connect(arm.url, additional_headers=bearer, proxy=None, compression=None) as socket:
         # All begin at once here, and none is to be turned away.
-        await socket.send(Hello(token=TOKEN, regardless=True).model_dump_json())
+        await socket.send(Hello(regardless=True).model_dump_json())
         await socket.recv()
         began = time.monotonic()
         reader = asyncio.create_task(_read(socket, session, began))

@@ -4,6 +4,7 @@ owner reads. A worker on the same machine finds it there too.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def _given(settings: Settings) -> str:
 def _checked(token: str, where: str) -> str:
     if len(token) < MIN_LENGTH:
         raise SettingsError(f"{where} needs at least {MIN_LENGTH} characters.")
+    if not re.fullmatch(r"[!-~]+", token):  # it travels in a header of HTTP
+        raise SettingsError(f"{where} may have letters, digits and signs of ASCII only, no spaces.")
     return token
 
 

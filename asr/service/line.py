@@ -8,16 +8,19 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
-from asr.service import protocol
+from asr.service import authorisation, protocol
 from asr.service.protocol import Error, FromService, Hello, Ping, Ready, Refused
 
 logger = logging.getLogger(__name__)
 
+_sockets = logging.getLogger(f"{__name__}.sockets")
+_sockets.setLevel(logging.WARNING)  # at debug the library writes down the token, and what was said
 PING_S = 20.0
 """So that a connection without speech is not taken for a dead one."""
 OPEN_S = 5.0
@@ -70,8 +73,10 @@ class Line:
             try:
                 async with _Straight(
                     self._url,
+                    additional_headers=authorisation.header(self._token),
                     proxy=None,
                     compression=None,
+                    logger=_sockets,
                     max_size=2**20,
                     open_timeout=OPEN_S,
                     close_timeout=1,
@@ -81,6 +86,8 @@ class Line:
                     ready = await self._greet(socket)
                     pauses = self._pauses()
                     await self._converse(socket, ready)
+            except InvalidStatus as e:
+                self._lost(_refusal(e))
             except (OSError, TimeoutError, WebSocketException, Refused) as e:
                 self._lost(e)
             except UnicodeError:  # of a part of the host's name that is empty or too long
@@ -101,7 +108,7 @@ class Line:
         self._owner.lost(error, was_connected=was_connected)
 
     async def _greet(self, socket: ClientConnection) -> Ready:
-        await socket.send(Hello(token=self._token, kind="segments").model_dump_json())
+        await socket.send(Hello(kind="segments").model_dump_json())
         async with asyncio.timeout(OPEN_S):
             ready = await _receive(socket)
         if not isinstance(ready, Ready):
@@ -146,6 +153,12 @@ async def _receive(socket: ClientConnection) -> FromService:
     if isinstance(message, Error) and message.segment is None:
         raise Refused(message.code, message.text)
     return message
+
+
+def _refusal(error: InvalidStatus) -> Exception:
+    if error.response.status_code != HTTPStatus.UNAUTHORIZED:
+        return error
+    return Refused("unauthorised", "its token is another one")
 
 
 async def _keep_alive(socket: ClientConnection) -> None:

@@ -2,7 +2,7 @@
 
 Rules (docs/asr.md says them to the other side):
 - Text frames are the messages below, as JSON with a `type`; binary frames carry sound.
-- The first frame is `hello`, and nothing is listened to before its token is right.
+- Who opens a connection has the token (asr/service/authorisation.py). The first frame is `hello`.
 - A connection is of one kind. `stream`: its sound is one stream, cut and recognised by the service.
   `segments`: the client cuts by itself, and asks for one segment after the other, by number.
 - A binary frame is a header (`HEADER`: segment's number, first sample's position) and s16le mono at
@@ -30,7 +30,7 @@ FRAME_SAMPLES = SAMPLE_RATE
 
 Kind = Literal["stream", "segments"]
 Code = Literal[
-    "unauthorised",  # no hello in time, or its token is wrong
+    "unauthorised",  # by HTTP's 401: no token, or a wrong one
     "bad_format",  # another rate, more channels
     "bad_message",  # no JSON, an unknown type, a field that does not fit
     "bad_frame",  # half a sample, no header, a position or a segment that was not due
@@ -75,7 +75,6 @@ class Message(BaseModel):
 
 class Hello(Message):
     type: Literal["hello"] = "hello"
-    token: Annotated[str, Field(max_length=1000)]
     kind: Kind = "stream"
     language: Annotated[str, Field(max_length=20)] = "en"
     """Of a stream."""

@@ -13,9 +13,10 @@ from http import HTTPStatus
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from asr.service import protocol
+from asr.service import authorisation, protocol
 from asr.service.connection import IDLE_S, Connection
 from asr.service.metrics import CONTENT_TYPE, Metrics
+from asr.service.opening import MAX_OPENING, OPEN_S, giving_way
 from asr.service.parts import Parts, ServedRecogniser
 from asr.service.protocol import MAX_FRAME
 
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_S = 10.0
 MAX_CONNECTIONS = 512
-"""With a token or without one."""
+"""All with the token: nobody else becomes one."""
 
 _sockets = logging.getLogger(f"{__name__}.sockets")
 # The library logs each health check, and a traceback for whatever is no WebSocket at all.
@@ -73,6 +74,8 @@ class Service:
             port,
             process_request=self._answer,
             origins=[None],  # browsers send one: no page of any site may reach a recogniser
+            create_connection=giving_way(MAX_OPENING),
+            open_timeout=OPEN_S,
             compression=None,  # speech does not compress, and inflating is a way to flood
             max_size=MAX_FRAME,
             max_queue=16,
@@ -102,7 +105,6 @@ class Service:
         connection = Connection(
             socket,
             Parts(self._recogniser, self.metrics),
-            token=self._token,
             device=self._device,
             draining=self._draining,
             idle_s=self._idle_s,
@@ -120,6 +122,8 @@ class Service:
                 return _page(socket, json.dumps(self._health()) + "\n", "application/json")
             case "/metrics":
                 return _page(socket, self.metrics.text().decode(), CONTENT_TYPE)
+            case "/" if not authorisation.is_authorised(request.headers, self._token):
+                return self._unauthorised(socket)
             case "/" if self._draining.is_set():
                 return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The service stops.\n")
             case "/" if len(self._running) >= MAX_CONNECTIONS:
@@ -128,6 +132,14 @@ class Service:
                 return None
             case _:
                 return socket.respond(HTTPStatus.NOT_FOUND, "There is /, /healthz, /metrics.\n")
+
+    def _unauthorised(self, socket: ServerConnection) -> Response:
+        # Not in the log, which a flood would fill: a client's own log says it.
+        self.metrics.refused.labels("unauthorised").inc()
+        text = "This service's token is needed, as `Authorization: Bearer TOKEN`.\n"
+        response = socket.respond(HTTPStatus.UNAUTHORIZED, text)
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     def _health(self) -> dict[str, object]:
         has = self._recogniser

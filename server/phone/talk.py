@@ -127,7 +127,7 @@ class Ears:
         self._position = self._quiet_from = 0
         self._said.clear()
         parts = Parts(_Served(self._recogniser), Metrics(lambda: 0))
-        self._stream = Stream(parts, Hello(token="", language=self._language), self._told)
+        self._stream = Stream(parts, Hello(language=self._language), self._told)
 
     def _told(self, message: FromService) -> None:
         match message:

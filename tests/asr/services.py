@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from asr.errors import AtCapacity
-from asr.service import protocol
+from asr.service import authorisation, protocol
 from asr.service.protocol import End, Ended, Error, Final, FromService, Hello, Ready, Sound
 from asr.service.server import Service
 from tests.asr.hearing import ScriptedRecogniser, by_level
@@ -67,13 +67,19 @@ async def served(engine: Any, **options: Any) -> AsyncIterator[tuple[Service, st
 
 
 def hello(**fields: Any) -> str:
-    return json.dumps({"type": "hello", "token": TOKEN, **fields})
+    return json.dumps({"type": "hello", **fields})
+
+
+def knock(url: str, token: str = TOKEN, **options: Any) -> connect:
+    """A connection before its hello."""
+    header = authorisation.header(token)
+    return connect(url, additional_headers=header, proxy=None, compression=None, **options)
 
 
 @asynccontextmanager
 async def admitted(url: str, **fields: Any) -> AsyncIterator[ClientConnection]:
     """A connection whose hello was taken."""
-    async with connect(url, proxy=None, compression=None) as socket:
+    async with knock(url) as socket:
         await socket.send(hello(**fields))
         assert isinstance(protocol.from_service(str(await socket.recv())), Ready)
         yield socket
@@ -196,4 +202,4 @@ class AsrProcess:
 
 
 def greeting(**fields: Any) -> Hello:
-    return Hello(token=TOKEN, **fields)
+    return Hello(**fields)

@@ -105,6 +105,17 @@ async def test_it_is_the_recogniser_that_the_service_has(
     assert await remote.recognise(audio(1000), language="en") == found
 
 
+async def test_neither_the_token_nor_a_word_is_in_the_most_talkative_log(
+    place: Restarting, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with connected(place.url) as remote:
+            await remote.recognise(audio(1000), language="en")
+    assert "connected to" in caplog.text
+    assert TOKEN not in caplog.text
+    assert "w1000" not in caplog.text
+
+
 async def test_the_sound_arrives_as_it_was_sampled(
     remote: RemoteRecogniser, engine: ScriptedEngine
 ) -> None:
@@ -333,7 +344,7 @@ async def test_any_loop_may_ask(remote: RemoteRecogniser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "why"), [("x" * 16, "this service's token"), (TOKEN, "Connect call failed")]
+    ("token", "why"), [("x" * 16, "its token is another one"), (TOKEN, "Connect call failed")]
 )
 async def test_a_service_that_cannot_be_used_is_named_with_the_reason(
     place: Restarting, token: str, why: str

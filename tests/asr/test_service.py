@@ -5,6 +5,7 @@ import contextlib
 import json
 import struct
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asr.errors import Overloaded, RecognitionFailed, UnknownLanguage
 from asr.recognition import Priority
-from asr.service import connection, protocol, segments, stream
+from asr.service import authorisation, connection, protocol, segments, stream
 from asr.service.metrics import Metrics
 from asr.service.parts import Parts
 from asr.service.protocol import (
@@ -40,6 +41,7 @@ from tests.asr.services import (
     finals,
     get,
     hello,
+    knock,
     listen,
     refusal,
     rest,
@@ -86,25 +88,42 @@ def frame(pcm: np.ndarray, at: int = 0, segment: int = 0) -> bytes:
 # --- who is let in --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("token", ["the-token-of-others", "", TOKEN + "x", TOKEN + "\u00e9"])
+async def test_nobody_without_the_token_becomes_a_connection(
+    at: At, engine: ScriptedEngine, token: str
+) -> None:
+    with pytest.raises(InvalidStatus, match="401"):
+        await knock(at[1], token)
+    assert engine.asked == []
+
+
 @pytest.mark.parametrize(
-    "first",
+    "header",
     [
-        hello(token="the-token-of-others"),
-        hello(token=""),
-        hello(token=TOKEN + "\ud800"),
-        json.dumps({"type": "hello"}),
-        json.dumps({"type": "ping"}),
-        "garbage",
-        b"garbage",
-        frame(tone(1000, 0.1)),
+        {},
+        {"Authorization": TOKEN},
+        {"Authorization": f"Basic {TOKEN}"},
+        [("Authorization", f"Bearer {TOKEN}")] * 2,
     ],
 )
-async def test_nothing_is_listened_to_without_the_token(
+async def test_the_token_is_shown_in_one_way(
+    at: At, header: dict[str, str] | list[tuple[str, str]]
+) -> None:
+    with pytest.raises(InvalidStatus, match="401") as refused:
+        await connect(at[1], proxy=None, additional_headers=header)
+    assert refused.value.response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [json.dumps({"type": "ping"}), "garbage", b"garbage", frame(tone(1000, 0.1))],
+)
+async def test_nothing_is_listened_to_before_the_hello(
     at: At, engine: ScriptedEngine, first: str | bytes
 ) -> None:
-    async with connect(at[1], proxy=None) as socket:
+    async with knock(at[1]) as socket:
         await socket.send(first)
-        assert await refusal(socket) == ("unauthorised", 1008)
+        assert await refusal(socket) == ("bad_message", 1008)
     assert engine.asked == []
 
 
@@ -112,12 +131,12 @@ async def test_a_connection_that_says_nothing_is_closed_soon(
     at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HELLO_S", 0.05)
-    async with connect(at[1], proxy=None) as socket:
-        assert await refusal(socket) == ("unauthorised", 1008)
+    async with knock(at[1]) as socket:
+        assert await refusal(socket) == ("bad_message", 1008)
 
 
 async def test_who_is_let_in_learns_what_listens(at: At) -> None:
-    async with connect(at[1], proxy=None) as socket:
+    async with knock(at[1]) as socket:
         await socket.send(hello())
         ready = protocol.from_service(str(await socket.recv()))
     assert ready == Ready(model="script", compute_type="none", device="cpu")
@@ -125,20 +144,20 @@ async def test_who_is_let_in_learns_what_listens(at: At) -> None:
 
 @pytest.mark.parametrize("wrong", [{"rate": 8000}, {"rate": 48_000}, {"channels": 2}])
 async def test_another_rate_or_stereo_is_refused(at: At, wrong: dict[str, int]) -> None:
-    async with connect(at[1], proxy=None) as socket:
+    async with knock(at[1]) as socket:
         await socket.send(hello(**wrong))
         assert await refusal(socket) == ("bad_format", 1008)
 
 
 async def test_no_page_of_a_browser_gets_in(at: At) -> None:
     with pytest.raises(InvalidStatus, match="403"):
-        await connect(at[1], proxy=None, origin="http://127.0.0.1")  # type: ignore[arg-type]
+        await knock(at[1], origin="http://127.0.0.1")
 
 
 async def test_the_lengths_of_tokens_make_no_difference() -> None:
-    assert connection.same("abc", "abc")
-    assert not connection.same("abc", "abcd")
-    assert not connection.same("", "abc")
+    assert authorisation.same("abc", "abc")
+    assert not authorisation.same("abc", "abcd")
+    assert not authorisation.same("", "abc")
 
 
 # --- garbage at every stage -----------------------------------------------------------------------
@@ -334,7 +353,6 @@ async def test_a_client_that_reads_nothing_is_cut_off(
     await connection.Connection(
         socket,  # type: ignore[arg-type]
         Parts(engine, metrics),
-        token=TOKEN,
         device="cpu",
         draining=asyncio.Event(),
     ).run()
@@ -476,7 +494,7 @@ async def test_a_stream_is_turned_away_before_it_begins_and_the_others_go_on(
 ) -> None:
     engine.room = 1
     async with admitted(at[1]) as inside:
-        async with connect(at[1], proxy=None) as socket:
+        async with knock(at[1]) as socket:
             await socket.send(hello())
             assert await refusal(socket) == ("at_capacity", 1013)
         async with admitted(at[1], regardless=True):  # one that goes on after a lost connection
@@ -539,9 +557,8 @@ async def test_health_says_what_is_loaded_and_how_busy_it_is(at: At) -> None:
 
 async def test_metrics_are_what_prometheus_reads(at: At) -> None:
     await listen(at[1], _word(1000))
-    async with connect(at[1], proxy=None) as socket:
-        await socket.send(hello(token="the-token-of-others"))
-        await refusal(socket)
+    with pytest.raises(InvalidStatus):
+        await knock(at[1], "the-token-of-others")
     status, kind, text = await asyncio.to_thread(get, f"{at[1]}/metrics")
     assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
     for line in (
@@ -559,15 +576,69 @@ async def test_metrics_are_what_prometheus_reads(at: At) -> None:
 
 async def test_there_is_no_other_page(at: At) -> None:
     assert (await asyncio.to_thread(get, f"{at[1]}/etc"))[0] == 404
-    assert (await asyncio.to_thread(get, at[1]))[0] == 426
+    assert (await asyncio.to_thread(get, at[1]))[0] == 401
 
 
 async def test_there_are_only_so_many_connections(at: At, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asr.service.server.MAX_CONNECTIONS", 1)
     async with admitted(at[1]):
         with pytest.raises(InvalidStatus, match="503"):
-            await connect(at[1], proxy=None)
+            await knock(at[1])
     assert (await asyncio.to_thread(get, f"{at[1]}/healthz"))[0] == 200
+
+
+async def test_a_flood_of_sockets_without_a_token_keeps_no_client_and_no_health_check_out(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.service.server.MAX_CONNECTIONS", 2)
+    monkeypatch.setattr("asr.service.server.MAX_OPENING", 8)
+    monkeypatch.setattr("asr.service.server.OPEN_S", 3600)
+    request = (
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    )
+    async with served(engine) as (service, url), AsyncExitStack() as flood:
+        for number in range(50):  # nothing said, a request without end, an answer not taken
+            said = (b"", request, request + b"\r\n")[number % 3]
+            await _hold(flood, url, said)
+            if number % 10 == 9:
+                assert (await asyncio.to_thread(get, f"{url}/healthz"))[0] == 200
+        async with admitted(url), admitted(url):
+            assert len(service._running) == 2
+
+
+async def test_of_sockets_that_say_nothing_the_oldest_gives_way(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.service.server.MAX_OPENING", 2)
+    monkeypatch.setattr("asr.service.server.OPEN_S", 3600)
+    async with served(engine) as (_, url), AsyncExitStack() as flood:
+        first = await _hold(flood, url)
+        await _hold(flood, url)
+        await _hold(flood, url)
+        await _closed(first)
+
+
+async def test_a_socket_that_says_nothing_is_closed_soon(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.service.server.OPEN_S", 0.05)
+    async with served(engine) as (_, url), AsyncExitStack() as held:
+        await _closed(await _hold(held, url, b"GET / HTTP/1.1\r\n"))
+
+
+async def _closed(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(30):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+
+
+async def _hold(flood: AsyncExitStack, url: str, said: bytes = b"") -> asyncio.StreamReader:
+    """A socket that stays open on our side."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    flood.callback(writer.close)
+    writer.write(said)
+    return reader
 
 
 # --- stopping -------------------------------------------------------------------------------------
@@ -588,7 +659,7 @@ async def test_a_service_that_stops_answers_what_it_took_in_and_lets_nobody_in(
             await _until(socket, lambda message: isinstance(message, Pong))
         service.drain()
         with pytest.raises(InvalidStatus, match="503"):
-            await connect(url, proxy=None)
+            await knock(url)
         health = json.loads((await asyncio.to_thread(get, f"{url}/healthz"))[2])
         assert health["state"] == "draining"
         engine.go.set()

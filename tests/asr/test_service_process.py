@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from livekit import rtc
-from websockets.asyncio.client import connect
 
 from asr.service import protocol
 from asr.service.client import RemoteRecogniser
@@ -26,6 +25,7 @@ from tests.asr.services import (
     finals,
     get,
     hello,
+    knock,
     listen,
     rest,
     send_sound,
@@ -94,7 +94,7 @@ async def test_a_stream_too_many_is_turned_away_by_the_real_engine(tmp_path: Pat
     async with AsrProcess(tmp_path, free_port()) as process, AsyncExitStack() as streams:
         refused = None
         for _ in range(1000):
-            socket = await streams.enter_async_context(connect(process.url, proxy=None))
+            socket = await streams.enter_async_context(knock(process.url))
             await socket.send(hello())
             refused = protocol.from_service(str(await socket.recv()))
             if isinstance(refused, Error):

@@ -64,6 +64,9 @@ def test_a_token_that_is_short_or_missing_is_refused_with_what_to_do(tmp_path: P
     for of in (asr_token.of_service, asr_token.of_worker):
         with pytest.raises(SettingsError, match="VIVA_ASR_TOKEN needs at least 16 characters"):
             of(short)
+    for value in ("sixteen characters", "sechzehn-Zeichen-\u00fc"):
+        with pytest.raises(SettingsError, match="VIVA_ASR_TOKEN may have letters, digits"):
+            asr_token.of_service(load(data_dir=tmp_path, asr_token=value))
     with pytest.raises(SettingsError, match=r"No such file.*Give it as VIVA_ASR_TOKEN"):
         preflight.check_hearing(load(data_dir=tmp_path, asr_url=URL))
     (tmp_path / "asr_token").write_bytes(b"\xff" * 32)
