@@ -1,10 +1,12 @@
-"""Sockets that are no WebSockets yet, or never will be: so many at most, and the oldest gives way.
+"""Sockets that are no WebSockets yet, or never will be: so many at most, and then one gives way.
 
-Anybody may open one, and only a request can tell who did. A client at work sends its request within
-milliseconds, and is answered; so under a flood of sockets that send none, send it slowly, or do not
-take their answer, it is never the oldest, and gets through: to a connection, or to the health page.
+Anybody may open one, and only a request can tell who did. The one that gives way is the oldest of
+the address that has most. So a flood of sockets that send no request, send it slowly, or do not
+take their answer, closes its own. A client gets through even where it comes by the same proxy,
+to a connection or to the health page, for it is through within milliseconds.
 """
 
+from collections import Counter
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
@@ -17,16 +19,20 @@ MAX_OPENING = 256
 
 def giving_way(most: int) -> type[ServerConnection]:
     """The sockets of one service."""
-    opening: dict[ServerConnection, None] = {}  # oldest first
+    opening: dict[ServerConnection, str] = {}  # oldest first, with their addresses
+
+    def give_way() -> None:
+        ((busiest, _),) = Counter(opening.values()).most_common(1)
+        oldest = next(one for one, address in opening.items() if address == busiest)
+        del opening[oldest]
+        oldest.transport.abort()
 
     class Socket(ServerConnection):
         async def handshake(self, *args: Any, **kwargs: Any) -> None:
             """The library's; it ends when there is a WebSocket, or the socket is to be closed."""
-            opening[self] = None
+            opening[self] = str(self.remote_address[0]) if self.remote_address else ""
             if len(opening) > most:
-                oldest = next(iter(opening))
-                del opening[oldest]
-                oldest.transport.abort()
+                give_way()
             try:
                 await super().handshake(*args, **kwargs)
             finally:

@@ -613,10 +613,24 @@ async def test_of_sockets_that_say_nothing_the_oldest_gives_way(
     monkeypatch.setattr("asr.service.server.MAX_OPENING", 2)
     monkeypatch.setattr("asr.service.server.OPEN_S", 3600)
     async with served(engine) as (_, url), AsyncExitStack() as flood:
-        first = await _hold(flood, url)
+        _, first = await _hold(flood, url)
         await _hold(flood, url)
         await _hold(flood, url)
         await _closed(first)
+
+
+async def test_a_flood_closes_its_own_sockets_before_those_of_others(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.service.server.MAX_OPENING", 3)
+    monkeypatch.setattr("asr.service.server.OPEN_S", 3600)
+    async with served(engine) as (_, url), AsyncExitStack() as flood:
+        slow, answer = await _hold(flood, url, here="127.0.0.2")
+        for _ in range(20):
+            await _hold(flood, url)
+        slow.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(30):
+            assert b" 200 " in await answer.readline()
 
 
 async def test_a_socket_that_says_nothing_is_closed_soon(
@@ -624,7 +638,8 @@ async def test_a_socket_that_says_nothing_is_closed_soon(
 ) -> None:
     monkeypatch.setattr("asr.service.server.OPEN_S", 0.05)
     async with served(engine) as (_, url), AsyncExitStack() as held:
-        await _closed(await _hold(held, url, b"GET / HTTP/1.1\r\n"))
+        _, reader = await _hold(held, url, b"GET / HTTP/1.1\r\n")
+        await _closed(reader)
 
 
 async def _closed(reader: asyncio.StreamReader) -> None:
@@ -633,12 +648,15 @@ async def _closed(reader: asyncio.StreamReader) -> None:
             assert await reader.read() == b""
 
 
-async def _hold(flood: AsyncExitStack, url: str, said: bytes = b"") -> asyncio.StreamReader:
+async def _hold(
+    flood: AsyncExitStack, url: str, said: bytes = b"", *, here: str = "127.0.0.1"
+) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
     """A socket that stays open on our side."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    port = int(url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(here, 0))
     flood.callback(writer.close)
     writer.write(said)
-    return reader
+    return writer, reader
 
 
 # --- stopping -------------------------------------------------------------------------------------
