@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ from agent.events import Event
 from agent.plan import Plan
 from server import consents
 from server.api.errors import ApiError
+from server.api.ports import NotLive
 from server.phone.acts import Consent, Meanwhile, NotWritten, Written
 from server.phone.pins import Pins
 from server.store import InterviewRecord, Store, UnknownInterview
@@ -32,11 +33,19 @@ class Invited:
     over: bool
 
 
+Request = Callable[[str, str], Awaitable[None]]
+"""An interview and what its candidate asks for: told to the call that goes on, in a browser. Raises
+`NotLive`."""
+
+
 class CallRecords:
-    def __init__(self, store: Store, pins: Pins, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, pins: Pins, clock: Callable[[], float], request: Request
+    ) -> None:
         self._store = store
         self._pins = pins
         self._clock = clock
+        self._request = request
 
     async def by_pin(self, pin: str, number: str) -> Invited:
         """Raises an `InviteError`."""
@@ -88,6 +97,13 @@ class CallRecords:
         )
 
     async def wants_person(self, interview_id: str, *, disclosed: bool) -> None:
+        """A call that goes on says so itself and ends."""
+        try:
+            await self._request(interview_id, "person")
+        except NotLive:
+            await self._decline_ai(interview_id, disclosed=disclosed)
+
+    async def _decline_ai(self, interview_id: str, *, disclosed: bool) -> None:
         record, plan, _ = await self._all(interview_id)
         told: Literal["spoken"] | None = "spoken" if disclosed else None
         await consents.decline_ai(self._store, record, plan, self._clock(), told=told)

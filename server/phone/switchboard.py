@@ -52,6 +52,8 @@ WRITE_S = 2.0
 class Host(lines.Host, Places, Protocol):
     """What calls need of `server.host.CallHost`."""
 
+    async def request(self, interview_id: str, request: str) -> None: ...
+
 
 @dataclass(frozen=True)
 class BoardSettings:
@@ -79,7 +81,7 @@ class Switchboard:
     ) -> None:
         self._bridge, self._store = bridge, store
         self._host, self._equipment, self._settings = host, equipment, settings
-        self._records = CallRecords(store, pins, equipment.clock)
+        self._records = CallRecords(store, pins, equipment.clock, host.request)
         self._clock: Callable[[], float] = equipment.clock
         self._lines: dict[Line, asyncio.Task[HungUp]] = {}
         self._dialler = Dialler(

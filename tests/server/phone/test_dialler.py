@@ -63,7 +63,7 @@ class Office:
 
     def begin_anew(self) -> None:
         """As a server that starts."""
-        records = CallRecords(self.store, Pins(self.store, b"key"), self.clock)
+        records = CallRecords(self.store, Pins(self.store, b"key"), self.clock, cast(Any, None))
         bridge, host = cast(Any, self), cast(Any, self)
         policy = self._of[0]
         self.dialler = Dialler(

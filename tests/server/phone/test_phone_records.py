@@ -6,6 +6,7 @@ import pytest
 
 from agent.events import CallJoined, ConsentRecorded, Disclosed, Event, InterviewEnded
 from agent.plan import Plan
+from server.api.ports import NotLive
 from server.phone.acts import Consent, NotWritten, Written
 from server.phone.pins import Pins
 from server.phone.records import CallRecords
@@ -17,8 +18,16 @@ class Ada:
 
     def __init__(self, store: Store, plan: Plan) -> None:
         self.store, self.plan = store, plan
-        self.records = CallRecords(store, Pins(store, b"key"), lambda: 1.8e9)
+        self.records = CallRecords(store, Pins(store, b"key"), lambda: 1.8e9, self.request)
         self.id = ""
+        self.live = False
+        self.requests: list[str] = []
+
+    async def request(self, interview_id: str, request: str) -> None:
+        """To the call in a browser."""
+        if not self.live:
+            raise NotLive(interview_id)
+        self.requests.append(request)
 
     async def is_invited(self) -> None:
         self.id = (await self.store.create_interview(self.plan)).interview_id
@@ -94,3 +103,12 @@ async def test_who_wants_a_person_has_an_interview_that_is_over(ada: Ada, disclo
     assert isinstance(log[-1], InterviewEnded) and log[-1].reason == "declined_ai"
     assert any(isinstance(event, Disclosed) for event in log) == disclosed
     assert (await ada.records.invited(ada.id)).over
+
+
+async def test_who_wants_a_person_while_the_interview_goes_on_elsewhere_is_asked_out_of_it_there(
+    ada: Ada,
+) -> None:
+    ada.live = True
+    await ada.records.wants_person(ada.id, disclosed=True)
+    assert ada.requests == ["person"]
+    assert not await ada.log(), "the call ends the interview itself"

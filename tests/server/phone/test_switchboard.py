@@ -54,6 +54,7 @@ class Host:
         return False
 
     def leave_place(self, interview_id: str) -> None: ...
+    async def request(self, interview_id: str, request: str) -> None: ...
 
 
 @pytest.fixture(autouse=True)
