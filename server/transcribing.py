@@ -103,7 +103,7 @@ class Work:
         )
 
     def _to_do(self) -> list[int]:
-        """All but those that were transcribed before, or whose transcripts have no place."""
+        """All but those whose transcripts are there already, or have no place."""
         every = range(len(self._request.files))
         if self._request.out is None:
             return list(every)
@@ -120,7 +120,7 @@ class Work:
             return self._left_out(path, _in_the_way(lost[0]))
         if len(there) < len(targets) or self._request.force:
             return True
-        say(f"{shown(path)}: transcribed before, and left so; --force does it again.")
+        say(f"{shown(path)}: {_kept(targets[0])}.")
         self.outcome.kept.append(path)
         return False
 
@@ -204,6 +204,14 @@ class Work:
 
 def _unwritten(error: OSError) -> str:
     return f"its transcript cannot be written: {error.strerror or error}"
+
+
+def _kept(transcript: Path) -> str:
+    # Of this recording or, from another run, of another one with its name.
+    return (
+        f"{shown(transcript)} is there already, and left so; --force writes it again, another --out"
+        " keeps both"
+    )
 
 
 def _in_the_way(recording: Path) -> str:
