@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import pytest
+from aiortc import RTCRtpSender
 from livekit import rtc
 
 from server.media.client import CallClient
@@ -28,7 +29,13 @@ def spoken(seconds: float) -> rtc.AudioFrame:
     return rtc.AudioFrame(pcm.tobytes(), 24000, 1, len(pcm))
 
 
-async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
+def is_over(heard: list[np.ndarray]) -> bool:
+    """Something loud was heard, and silence after it."""
+    loud = [int(np.abs(pcm).max(initial=0)) > 3000 for pcm in heard]
+    return any(loud) and not any(loud[-3:])
+
+
+async def until(condition: Callable[[], object], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - the condition is the other side's
             await asyncio.sleep(0.01)
@@ -59,8 +66,7 @@ async def call() -> AsyncIterator[Call]:
         await client.close()
         await peer.close()
         await peer.close()
-    await asyncio.sleep(0.05)
-    assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
+    await until(lambda: asyncio.all_tasks() - before <= {asyncio.current_task()})
 
 
 async def test_the_candidate_is_heard_sample_for_sample(call: Call) -> None:
@@ -68,7 +74,7 @@ async def test_the_candidate_is_heard_sample_for_sample(call: Call) -> None:
     heard: list[tuple[float, np.ndarray]] = []
     peer.on_heard(lambda pcm, rate, at: heard.append((at, pcm)))
     await client.say(tone(440, 1.0))
-    await asyncio.sleep(0.2)
+    await until(lambda: is_over([pcm for _, pcm in heard]))
     hearing = peer.hearing
     assert hearing.packets_arrived >= 50
     assert hearing.packets_lost == hearing.packets_bad == 0
@@ -94,7 +100,7 @@ async def test_the_session_hears_and_speaks_across_a_rejoin(call: Call) -> None:
     source.attach(again)
     await peer.close()
     await second.say(tone(440, 0.5))
-    await asyncio.wait_for(output.wait_for_playout(), 5)
+    await asyncio.wait_for(output.wait_for_playout(), 30)
     await asyncio.sleep(0.2)
     source.close()
     samples = np.concatenate([np.frombuffer(f.data, np.int16) async for f in source])
@@ -115,8 +121,8 @@ async def test_interruption_reaches_the_candidate_within_a_few_frames(call: Call
     stopped = asyncio.get_running_loop().time()
     output.clear_buffer()
     await asyncio.sleep(0.4)
-    [(_, end)] = client.loud()
-    assert end - stopped < 0.1
+    late = [pcm for at, pcm in client.heard if at > stopped and np.abs(pcm).max(initial=0) > 1000]
+    assert sum(map(len, late)) / client.heard_rate < 0.1
     output.close()
 
 
@@ -171,7 +177,7 @@ async def test_a_call_that_is_never_made_is_closed() -> None:
     peer, _ = await Peer.answer(await client.offer(), connect_s=0.3)
     closed = asyncio.Event()
     peer.on_closed(closed.set)
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(closed.wait(), 30)
     await peer.close()
     await client.close()
 
@@ -215,8 +221,8 @@ async def test_a_listener_that_fails_does_not_end_the_call(call: Call) -> None:
     await client.channel_open()
     client.send({"type": "hello"})
     await client.say(tone(440, 0.3))
+    await until(lambda: peer.hearing.seconds_heard > 0.2)  # what was sent last is on its way
     assert peer.connected
-    assert peer.hearing.seconds_heard > 0.2
 
 
 async def test_the_telephones_codec_is_spoken_and_heard(call: Call) -> None:
@@ -228,11 +234,11 @@ async def test_the_telephones_codec_is_spoken_and_heard(call: Call) -> None:
     await output.capture_frame(spoken(0.5))
     output.flush()
     await client.say(tone(440, 0.5))
-    await asyncio.sleep(0.3)
+    await until(lambda: is_over(heard) and is_over([pcm for _, pcm in client.heard]))
     assert peer.codec == "pcmu"
     assert max(np.abs(pcm).max() for pcm in heard) == pytest.approx(9000, rel=0.1)
-    [(begin, end)] = client.loud()
-    assert end - begin == pytest.approx(0.5, abs=0.05)
+    loud = [pcm for _, pcm in client.heard if np.abs(pcm).max(initial=0) > 3000]
+    assert sum(map(len, loud)) / client.heard_rate == pytest.approx(0.5, abs=0.05)
     output.close()
 
 
@@ -261,6 +267,12 @@ async def test_losses_are_reported_to_the_sender_and_recovered(call: Call) -> No
     hearing = peer.hearing
     assert hearing.packets_lost >= 10
     assert hearing.frames_recovered > hearing.packets_lost / 2
-    stats = await client._connection.getTransceivers()[0].sender.getStats()
-    lost = [s.packetsLost for s in stats.values() if s.type == "remote-inbound-rtp"]
-    assert lost and lost[0] > 0
+    sender = client._connection.getTransceivers()[0].sender
+    async with asyncio.timeout(30):  # a report comes about once a second
+        while not await reported_lost(sender):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def reported_lost(sender: RTCRtpSender) -> int:
+    stats = await sender.getStats()
+    return sum(s.packetsLost for s in stats.values() if s.type == "remote-inbound-rtp")
