@@ -89,7 +89,7 @@ def call(engine: Engine, delay_s: float = 0.0, detector: object = None, **option
 async def test_a_slow_recogniser_makes_one_turn_of_an_answer_with_a_pause(engine: Engine) -> None:
     async with call(engine, delay_s=0.8).running() as c:
         await c.say(silence(0.5), say(FIRST), silence(0.3), say(SECOND))
-        await until(lambda: bool(c.turns), 6)
+        await until(lambda: bool(c.turns), 30)
         await asyncio.sleep(1.5)
         assert len(c.turns) == 1
         assert errors(f"{FIRST} {SECOND}", c.turns[0]) == 0
@@ -103,38 +103,39 @@ async def test_a_late_segment_is_a_second_turn_only_without_the_gate(
     detector = ScriptedDetector(probability=0.1)
     c = call(engine, delay_s=1.2, detector=detector)
     c.gated = gated
-    async with c.running(min_delay=0.3, max_delay=8.0):
+    async with c.running(min_delay=0.3, max_delay=60.0):
         await c.say(silence(0.5), say(FIRST), silence(1.9))
-        assert c.hearing.finals == 1
+        await until(lambda: c.hearing.finals == 1, 30)
         detector.probability = 0.9
         await c.say(say(SECOND))
-        await until(lambda: c.hearing.finals == 2, 5)
+        expected = 1 if gated else 2
+        await until(lambda: c.hearing.finals == 2 and len(c.turns) >= expected, 30)
         await asyncio.sleep(1.0)
-        assert len(c.turns) == (1 if gated else 2)
+        assert len(c.turns) == expected
         assert errors(f"{FIRST} {SECOND}", " ".join(c.turns)) == 0
 
 
 async def test_two_answers_are_two_turns(engine: Engine) -> None:
     async with call(engine).running() as c:
         await c.say(silence(0.5), say(FIRST))
-        await until(lambda: len(c.turns) == 1, 4)
+        await until(lambda: len(c.turns) == 1, 30)
         await c.say(say(SECOND))
-        await until(lambda: len(c.turns) == 2, 4)
+        await until(lambda: len(c.turns) == 2, 30)
         assert errors(FIRST, c.turns[0]) == errors(SECOND, c.turns[1]) == 0
 
 
 async def test_let_me_think_holds_the_floor_and_only_that(engine: Engine) -> None:
     c = call(engine)
-    c.gate.extra_hold = lambda text: 2.5 if text.endswith("for a moment?") else 0.0
+    c.gate.extra_hold = lambda text: 5.0 if text.endswith("for a moment?") else 0.0
     async with c.running():
         ended = await c.say(silence(0.5), say("May I think about that for a moment?"))
         await asyncio.sleep(1.7)
         assert c.turns == []
-        await until(lambda: bool(c.turns), 4)
-        assert c.listener.turns[0][0] - ended > 2.0
+        await until(lambda: bool(c.turns), 30)
+        assert c.listener.turns[0][0] - ended > 4.0
         ended = await c.say(say(FIRST))
-        await until(lambda: len(c.turns) == 2, 4)
-        assert c.listener.turns[1][0] - ended < 2.0
+        await until(lambda: len(c.turns) == 2, 30)
+        assert c.listener.turns[1][0] - ended < 4.0
 
 
 async def test_an_answer_goes_on_after_the_hold_as_one_turn(engine: Engine) -> None:
@@ -143,7 +144,7 @@ async def test_an_answer_goes_on_after_the_hold_as_one_turn(engine: Engine) -> N
     async with c.running():
         await c.say(silence(0.5), say("May I think about that for a moment?"), silence(2.0))
         await c.say(say(FIRST))
-        await until(lambda: bool(c.turns), 4)
+        await until(lambda: bool(c.turns), 30)
         assert len(c.turns) == 1
         assert errors(f"May I think about that for a moment? {FIRST}", c.turns[0]) == 0
 
@@ -151,7 +152,7 @@ async def test_an_answer_goes_on_after_the_hold_as_one_turn(engine: Engine) -> N
 async def test_a_short_yes_is_a_turn(engine: Engine) -> None:
     async with call(engine).running() as c:
         await c.say(silence(0.5), say("Yes."))
-        await until(lambda: bool(c.turns), 4)
+        await until(lambda: bool(c.turns), 30)
         assert c.turns == ["Yes."]
 
 
@@ -160,11 +161,12 @@ async def test_a_backchannel_while_the_agent_speaks_is_no_turn(engine: Engine) -
     c.hearing.agent_speaking = True
     async with c.running():
         await c.say(silence(0.5), say("Yes."), silence(2.0))
+        await until(lambda: bool(c.segments), 30)
         assert c.turns == []
         assert [s.verdict for s in c.segments] == ["backchannel"]
         c.hearing.agent_speaking = False
         await c.say(say("Yes."))
-        await until(lambda: bool(c.turns), 4)
+        await until(lambda: bool(c.turns), 30)
         assert c.turns == ["Yes."]
 
 
@@ -172,5 +174,5 @@ async def test_livekits_own_detector_behind_the_gate(engine: Engine) -> None:
     detector = inference.TurnDetector(version="v1-mini")
     async with call(engine, detector=detector).running(max_delay=1.5) as c:
         await c.say(silence(0.5), say(FIRST))
-        await until(lambda: bool(c.turns), 5)
+        await until(lambda: bool(c.turns), 30)
         assert errors(FIRST, c.turns[0]) == 0
