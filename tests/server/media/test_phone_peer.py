@@ -85,7 +85,7 @@ def tone(at: float) -> np.ndarray:
     )
 
 
-async def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - the condition is the other side's
             await asyncio.sleep(0.01)
