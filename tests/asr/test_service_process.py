@@ -156,6 +156,9 @@ async def _kills(folder: Path, kills: int) -> None:
                         process.freeze()
                         while not (speaking.done() or _in_hand(remote)):  # noqa: ASYNC110
                             await asyncio.sleep(0.02)
+                    async with asyncio.timeout(60):  # a kill that nobody notices loses nothing
+                        while not remote.reachable:  # noqa: ASYNC110
+                            await asyncio.sleep(0.02)
                     await process.kill()
                     killed += 1
                     process.start()
