@@ -97,7 +97,7 @@ async def rest(socket: ClientConnection) -> tuple[list[FromService], int | None]
     """Everything until the connection is closed, and WebSocket's code of it."""
     said: list[FromService] = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):  # a busy machine recognises what sixteen said
             while True:
                 said.append(protocol.from_service(str(await socket.recv())))
     except ConnectionClosed as e:
