@@ -618,6 +618,7 @@ db = sqlite3.connect(sys.argv[1], isolation_level=None)
 db.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
+sys.stdin.read()
 db.execute("ROLLBACK")
 """
 
@@ -637,7 +638,8 @@ async def test_a_database_held_for_five_seconds_in_mid_interview_loses_nothing(
                     "-c",
                     HOLD,
                     str(tmp_path / "viva.sqlite3"),
-                    "5",
+                    "5",  # and until its input ends: a busy machine may take longer to speak
+                    stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                 )
                 assert holder.stdout is not None
@@ -647,6 +649,8 @@ async def test_a_database_held_for_five_seconds_in_mid_interview_loses_nothing(
                 await candidate.seen(seen, type="caption", speaker="interviewer", final=True)
                 assert holder.returncode is None, "something was said while the lock was held"
                 assert "turn_settled" not in [one.get("event") for one in candidate.read[seen:]]
+                assert holder.stdin is not None
+                holder.stdin.close()
                 await holder.wait()
                 await candidate.answers(plan, "q2", "Then it was free.")
                 await candidate.ended()
