@@ -272,7 +272,7 @@ def sound(part: str | float) -> np.ndarray:
 
 
 async def until(
-    condition: Callable[[], object], within_s: float = 10.0, why: Callable[[], str] = str
+    condition: Callable[[], object], within_s: float = 30.0, why: Callable[[], str] = str
 ) -> None:
     try:
         async with asyncio.timeout(within_s):
