@@ -143,7 +143,7 @@ async def served(folder: Path, log: Path, *before: str, **settings: str) -> Asyn
         )
     child = Served(f"http://127.0.0.1:{port}", process.pid, log)
     try:
-        async with asyncio.timeout(60), child.operator() as operator:
+        async with asyncio.timeout(240), child.operator() as operator:
             while not await operator.healthy():
                 assert process.returncode is None, f"the server did not come up: {log}"
                 await asyncio.sleep(0.05)
@@ -151,7 +151,7 @@ async def served(folder: Path, log: Path, *before: str, **settings: str) -> Asyn
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await process.wait()
 
 
