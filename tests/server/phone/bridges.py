@@ -109,7 +109,7 @@ async def answers_options(sender: str, port: int) -> bool:
         asking.setblocking(False)
         await loop.sock_sendto(asking, question.encode(), (VIVA, port))
         try:
-            async with asyncio.timeout(5 if sender == PBX else 1):
+            async with asyncio.timeout(30 if sender == PBX else 1):
                 return (await loop.sock_recv(asking, 65535)).startswith(b"SIP/2.0 ")
         except TimeoutError:
             return False
