@@ -108,7 +108,7 @@ async def test_a_caller_who_gives_up_while_it_rings(open_pbx: Registrar, ground:
     async with registered(ground.folder, desk):
         caller = call_viva(ground, given_up())
         await comes_in(desk)
-        await until(lambda: desk.events[0], 8, lambda: caller.said[-3000:])
+        await until(lambda: desk.events[0], what=lambda: caller.said[-3000:])
         assert (await ends(desk)).code == 487
         assert await caller.ended() == 0, caller.said
 
