@@ -133,6 +133,8 @@ class Talk:
         await until(lambda: len(self.ours.keys) >= len(self.keys), 20, lambda: self.ours.keys)
         await asyncio.sleep(SETTLE_S)  # a key that comes twice comes then
         self.caller.hush()
+        came = self.ours.samples
+        await until(lambda: self.ours.samples > came + 8000)  # behind the last words
 
     def account(self) -> Account:
         """Of the sound both ways."""
