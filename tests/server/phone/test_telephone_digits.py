@@ -38,7 +38,7 @@ async def pressed(
         work = (one.press(dialled(keys, n), method, n) for n, one in enumerate(made))
         await asyncio.gather(*work)
         assert [one.ours.keys for one in made] == [one.keys for one in made]
-        accounts = [one.account() for one in made]
+    accounts = [one.account() for one in made]  # nothing is sent or heard any more
     for account in accounts:
         whole(account, loss)
     return accounts
