@@ -27,7 +27,11 @@ async def held(arm: str, said: Answer, folder: Path) -> Trace:
     async with talk(Setting(arm, 0.6, 0.6), Delays(), folder) as running:
         await asyncio.sleep(3.5)
         running.say(said.pcm)
-        await asyncio.sleep(said.seconds + 2.5)
+        await asyncio.sleep(said.seconds)
+        async with asyncio.timeout(60):
+            while len(running.trace.starts) < 3:  # noqa: ASYNC110 — the greeting and two replies
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(2.5)  # what comes once too often comes then
     return running.trace
 
 
