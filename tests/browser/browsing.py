@@ -186,7 +186,9 @@ class Candidate:
         now = await devices.input_value()
         values = await devices.locator("option").evaluate_all("all => all.map(one => one.value)")
         other = next(value for value in values if value != now)
+        label = await devices.locator(f'option[value="{other}"]').text_content() or ""
         await devices.select_option(other, force=True)
+        await self.by("notices").filter(has_text=label).wait_for()  # it is open
         await asyncio.sleep(1.0)  # the file has been opened; the next one hears silence
         microphone.say()
 
