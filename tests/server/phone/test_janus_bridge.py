@@ -254,6 +254,8 @@ async def test_the_doctor_says_who_is_registered_and_who_gets_in(
         kept = ground.folder / "janus" / STATE_FILE
         await until(lambda: kept.exists() and json.loads(kept.read_text())["sip_ports"])
         await until(lambda: '"registered"' in kept.read_text())
+        await until(lambda: made.free_lines)  # by then it is known whether the port is guarded
+        await until(lambda: json.loads(kept.read_text())["guarded"] is made.state.guarded)
         told = {one.name: one async for one in examine(chosen)}
     finally:
         await made.stop()
