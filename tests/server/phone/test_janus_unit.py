@@ -54,6 +54,8 @@ async def test_in_the_units_bounds_the_gateway_registers_and_strangers_are_kept_
     await until(
         lambda: kept.exists() and '"registered"' in kept.read_text(), 60, lambda: server.said
     )
+    # The port may be guarded a moment after the registration is known.
+    await until(lambda: json.loads(kept.read_text())["guarded"], what=lambda: server.said)
     state = json.loads(kept.read_text())
     assert state["guarded"] is True, server.said
     (port,) = state["sip_ports"]
