@@ -248,7 +248,7 @@ async def _speak(name: str, close: Callable[[], Awaitable[None]], voice: object)
             async for piece in speak(voice, "你好" if "zh" in name else "Hello."):
                 samples += len(piece.pcm) // 2
     except (APIError, TimeoutError, OSError) as error:
-        to_do = "VIVA_PRIVACY=local uses the embedded voice alone." if "edge" in name else ""
+        to_do = "VIVA_PRIVACY=local uses voices of this machine alone." if "edge" in name else ""
         return Finding(name, "bad", f"It does not speak: {error or type(error).__name__}.", to_do)
     finally:
         await close()

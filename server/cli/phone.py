@@ -58,7 +58,7 @@ def test(
     wav: Annotated[Path | None, typer.Option(help="Write what was heard to this WAV file.")] = None,
 ) -> None:
     """Call an extension as a telephone does: play three tones, listen, and say what came back.
-    Exit code 1 if there was no call, or no sound packet came.
+    Exit code 1 if there was no call, or no packet came.
     """
     import asyncio
 
