@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
-from tests.stalls import MachineStalled, StallWatch
+from tests.stalls import MachineStalled, Stalls
 
 # Nothing here is about speed, and a busy machine takes its time. Without chance a change fails for
 # what it did; HYPOTHESIS_PROFILE=search looks further, with other examples in each run.
@@ -44,11 +44,11 @@ def watched(item: pytest.Item) -> Generator[None, None, None]:
     if not in_real_time(item):
         yield
         return
-    watch = StallWatch()
+    stalls = Stalls()
     try:
-        with watch:
+        with stalls.watched():
             yield
     except (Exception, pytest.fail.Exception) as error:
-        if watch.torn:
-            raise MachineStalled(f"held up for {watch.worst_s:.2f} s") from error
+        if stalls.torn:
+            raise MachineStalled(f"held up for {stalls.worst_s:.2f} s") from error
         raise

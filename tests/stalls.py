@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FRAME_S = 0.020
 TORN_S = 0.2
@@ -19,36 +20,34 @@ class MachineStalled(Exception):
     """A real-time test failed on a machine that gave it no time: no finding. It is taken again."""
 
 
-class StallWatch:
-    """Watches while it is entered."""
+class Stalls:
+    """How long this process was held up while it was watched."""
 
     def __init__(self) -> None:
         self.worst_s = 0.0
-        """The longest that this process was held up."""
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="stall-watch", daemon=True)
 
     @property
     def torn(self) -> bool:
         return self.worst_s > TORN_S
 
-    def __enter__(self) -> StallWatch:
-        self._thread.start()
-        return self
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """From the first moment to the last."""
+        over, begins = threading.Event(), time.monotonic()
+        watch = threading.Thread(
+            target=self._watch, args=(over, begins), name="stalls", daemon=True
+        )
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        over, due = False, time.monotonic()
-        while not over:
-            over = self._over.wait(FRAME_S)
+    def _watch(self, over: threading.Event, due: float) -> None:
+        ends = False
+        while not ends:
+            ends = over.wait(FRAME_S)
             now = time.monotonic()
             self.worst_s = max(self.worst_s, now - due - FRAME_S)
             due = now

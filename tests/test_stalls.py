@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from server.media import outgoing
-from tests.stalls import FRAME_S, TORN_S, StallWatch
+from tests.stalls import FRAME_S, TORN_S, Stalls
 
 ROOT = Path(__file__).parents[1]
-STALL = """
-    sys.setswitchinterval(1.0)  # no other thread has a turn
+PATIENT = "    import tests.stalls; tests.stalls.TORN_S = 1e9"  # no machine stalls for so long
+
+
+def hold_up() -> None:
+    """No other thread has a turn."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1.0)
     until = time.monotonic() + 0.7
     while time.monotonic() < until:
         pass
-    sys.setswitchinterval(0.005)
-"""
+    sys.setswitchinterval(before)
 
 
 def outcome(tmp_path: Path, body: str, marker: str = "media") -> str:
     """The summary of a run with one test, which is marked so."""
-    lines = ["import pytest, sys, time", "taken = []", f"@pytest.mark.{marker}", "def test_it():"]
-    (tmp_path / "test_it.py").write_text("\n".join([*lines, "    taken.append(1)", body]))
+    lines = ["import pytest, sys, time", inspect.getsource(hold_up), "taken = []"]
+    lines += [f"@pytest.mark.{marker}", "def test_it():", "    taken.append(1)", body]
+    (tmp_path / "test_it.py").write_text("\n".join(lines))
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = media\n    quick\n")
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-q", str(tmp_path)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -32,12 +39,12 @@ def outcome(tmp_path: Path, body: str, marker: str = "media") -> str:
 
 
 def test_what_failed_on_a_stalled_machine_is_taken_again(tmp_path: Path) -> None:
-    summary = outcome(tmp_path, f"    if len(taken) > 1: return\n{STALL}\n    assert False")
+    summary = outcome(tmp_path, "    if len(taken) > 1: return\n    hold_up()\n    assert False")
     assert "1 passed, 1 rerun" in summary, summary
 
 
 def test_what_fails_again_has_failed_and_says_of_what(tmp_path: Path) -> None:
-    summary = outcome(tmp_path, f"{STALL}\n    assert taken == 'heard'")
+    summary = outcome(tmp_path, "    hold_up()\n    assert taken == 'heard'")
     assert "1 failed, 1 rerun" in summary, summary
     assert "MachineStalled: held up for" in summary and "taken == 'heard'" in summary
 
@@ -45,8 +52,8 @@ def test_what_fails_again_has_failed_and_says_of_what(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "marker"),
     [
-        ("    time.sleep(0.3)\n    assert False", "media"),
-        (f"{STALL}\n    assert False", "quick"),
+        (f"{PATIENT}\n    assert False", "media"),
+        ("    hold_up()\n    assert False", "quick"),
     ],
     ids=["on a machine that ran", "not in real time"],
 )
@@ -56,9 +63,10 @@ def test_any_other_failure_is_one(tmp_path: Path, body: str, marker: str) -> Non
 
 
 def test_a_watch_knows_how_long_the_process_was_held_up() -> None:
-    with StallWatch() as watch:
-        exec("import sys, time\nif True:" + STALL)
-    assert watch.worst_s > TORN_S
+    stalls = Stalls()
+    with stalls.watched():
+        hold_up()
+    assert stalls.worst_s > TORN_S and stalls.torn
 
 
 def test_it_watches_for_what_tears_our_candidates_sound() -> None:
