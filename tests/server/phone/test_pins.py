@@ -76,13 +76,18 @@ async def test_a_pin_ends_by_date_and_with_the_links(
         await found.find(pin, CALLER)
 
 
+async def guessed_wrong_too_often(found: Pins) -> None:
+    """Under the number of `CALLER`."""
+    for _ in range(WRONG_BY_NUMBER):
+        with pytest.raises(UnknownInvite):
+            await found.find("000000000", CALLER)
+
+
 async def test_who_guesses_waits_and_others_do_not(
     store: Store, plan: Plan, found: Pins, clock: Clock
 ) -> None:
     pin = await found.issue(await interview(store, plan), 1e6)
-    for _ in range(WRONG_BY_NUMBER):
-        with pytest.raises(UnknownInvite):
-            await found.find("000000000", CALLER)
+    await guessed_wrong_too_often(found)
     with pytest.raises(TooManyGuesses):
         await found.find(pin, CALLER)
     assert await found.find(pin, "+4915100000")
@@ -94,9 +99,7 @@ async def test_whose_number_was_forged_waits_a_quarter_of_an_hour(
     store: Store, plan: Plan, found: Pins, clock: Clock
 ) -> None:
     pin = await found.issue(await interview(store, plan), 1e6)
-    for _ in range(WRONG_BY_NUMBER):
-        with pytest.raises(UnknownInvite):
-            await found.find("000000000", CALLER)
+    await guessed_wrong_too_often(found)
     clock.now += SLOW_S - 1
     with pytest.raises(TooManyGuesses) as refused:
         await found.find(pin, CALLER)
