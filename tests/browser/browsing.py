@@ -171,6 +171,10 @@ class Candidate:
         """Until these words stand among the captions."""
         await self.by("captions").filter(has_text=text).wait_for()
 
+    async def told(self, text: str) -> None:
+        """Until a notice says so, whether it stands on the page or passes over it."""
+        await self.by("notices").locator(".note", has_text=text).first.wait_for()
+
     async def captions(self) -> list[str]:
         return [text.strip() for text in await self.by("captions").locator("li").all_inner_texts()]
 
@@ -188,7 +192,7 @@ class Candidate:
         other = next(value for value in values if value != now)
         label = await devices.locator(f'option[value="{other}"]').text_content() or ""
         await devices.select_option(other, force=True)
-        await self.by("notices").filter(has_text=label).wait_for()  # it is open
+        await self.told(label)  # it is open
         await asyncio.sleep(1.0)  # the file has been opened; the next one hears silence
         microphone.say()
 

@@ -60,6 +60,36 @@ async def test_what_is_typed_without_a_network_is_kept_and_arrives_once(
     await greeted_and_asked_once(candidate)
 
 
+async def test_a_double_press_on_send_presses_nothing_that_has_moved_there(
+    shared_site: Site, shared_chromium: Browser
+) -> None:
+    """The notice above the form goes with the first press, and "Repeat" comes to lie under the
+    second."""
+    candidate = await at_the_first_scored_question(shared_site, shared_chromium, text=True)
+    await candidate.page.set_viewport_size({"width": 1280, "height": 2000})  # nothing to scroll
+    await candidate.page.context.set_offline(True)
+    await candidate.state("reconnecting")
+    await candidate.types(PYTHON)
+    await expect(candidate.by("notices")).to_contain_text(web.say("en", "call.wrong.not_sent"))
+    await candidate.page.context.set_offline(False)
+    await candidate.state("listening")
+    box = await candidate.by("send-answer").bounding_box()
+    assert box is not None
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    await candidate.page.mouse.click(**place)
+    under = "place => document.elementFromPoint(place.x, place.y).dataset.testid"
+    assert await candidate.page.evaluate(under, place) == "repeat"
+    await candidate.page.mouse.click(**place)
+    await candidate.asked(ENGLISH, "project")
+    await asyncio.sleep(0.6)  # longer than a double press takes: this one is meant for it
+    await candidate.page.mouse.click(**place)
+    await candidate.page.wait_for_function(
+        "text => document.querySelector('#captions').innerText.split(text).length === 3",
+        arg=ENGLISH.question("project").text,
+    )
+    await greeted_and_asked_once(candidate)
+
+
 async def test_a_network_that_lets_no_sound_through_is_said_and_writing_goes_on(
     shared_site: Site, playwright: Playwright
 ) -> None:
@@ -107,8 +137,7 @@ async def test_a_server_that_is_killed_is_found_again_at_the_same_question(
     candidate = await at_the_first_scored_question(shared_site, shared_chromium, text=False)
     await shared_site.server.kill()
     await candidate.state("reconnecting")
-    offline = web.say("en", "call.network.offline")
-    await candidate.by("notices").filter(has_text=offline).wait_for()
+    await candidate.told(web.say("en", "call.network.offline"))
     await shared_site.server.start()
     candidate.page.set_default_timeout(REJOINS_WITHIN_MS)
     await candidate.state("listening", "speaking", "thinking")

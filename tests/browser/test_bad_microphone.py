@@ -167,8 +167,7 @@ async def test_a_microphone_that_changes_or_leaves_in_mid_call_is_noticed_and_th
 
 
 async def notice(candidate: Candidate, key: str, **facts: str) -> None:
-    said = web.say("en", f"call.microphone.{key}", **facts)
-    await candidate.by("notices").filter(has_text=said).wait_for()
+    await candidate.told(web.say("en", f"call.microphone.{key}", **facts))
 
 
 async def switches(candidate: Candidate) -> None:

@@ -4,12 +4,14 @@ import { Call } from "./call.js";
 import { Captions } from "./captions.js";
 import { Check } from "./check.js";
 import { Microphone, obstacle } from "./microphone.js";
+import { guardDoublePresses } from "./press.js";
 import { Tabs, nameOf } from "./tabs.js";
 import { View } from "./view.js";
 
 const TYPING_EVERY_MS = 1500;
 const MAX_TYPED = 8000;
 
+guardDoublePresses();
 const find = (id) => document.getElementById(id);
 const facts = JSON.parse(find("facts").textContent);
 const token = location.pathname.split("/")[2];

@@ -58,7 +58,7 @@ export class View {
   }
 
   /** Something to be told; `key` replaces what was told of the same. Actions are `[text, do]`. */
-  notice(key, text, { kind = "warn", actions = [] } = {}) {
+  notice(key, text, { kind = "warn", actions = [], among = "notices" } = {}) {
     this.dismiss(key);
     const note = document.createElement("div");
     note.className = `note ${kind}`;
@@ -78,12 +78,13 @@ export class View {
       }
       note.append(row);
     }
-    this.#find("notices").append(note);
+    this.#find(among).append(note);
   }
 
-  /** As `notice`, gone by itself after some seconds. */
+  /** As `notice`, gone by itself after some seconds; it lies over the page, which does not move when it goes:
+   *  somebody may be about to press something. */
   passing(key, text, kind = "good") {
-    this.notice(key, text, { kind });
+    this.notice(key, text, { kind, among: "passing" });
     const note = document.querySelector(`[data-notice="${key}"]`);
     setTimeout(() => note.remove(), 6000);
   }
