@@ -34,8 +34,8 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-# Such a test mostly waits for real time to pass. One that failed while the machine stalled is taken once
-# more, and listed (tests/stalls.py). Files stay whole, for what their tests share, and in
+# Such a test mostly waits for real time to pass. One that failed is taken once more, and listed with its
+# reason (tests/conftest.py). Files stay whole, for what their tests share, and in
 # order: by the number of tests in them, the longest would begin last.
 marked: install  ## Every marked test that can run here, two at a time
 	$(BIN)/python -m pytest -m "$(MARKED)" -n 2 --dist loadfile --no-loadscope-reorder -rfER --durations=15

@@ -16,6 +16,7 @@ settings.register_profile("viva", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "viva"))
 
+LINES_OF_A_REASON = 12
 REAL_TIME = ("session", "media", "browser", "phone", "rehearsal")
 
 
@@ -24,10 +25,22 @@ def in_real_time(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A real-time test that failed while the machine stalled is taken once more, and the summary
-    says so; one that failed on a machine that ran is not."""
+    """A real-time test that failed is taken once more: browser, server and telephone exchange share
+    the machine with it, and any of them may have been given no time. The summary says which and
+    why, since once in many runs is how a race of ours shows as well."""
     for item in filter(in_real_time, items):
-        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=[MachineStalled.__name__]))
+        item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("rerun", []):
+        crash = getattr(report.longrepr, "reprcrash", None)
+        why = crash.message if crash is not None else str(report.longrepr)
+        terminalreporter.write_line(f"taken again: {report.nodeid}\n  {shortened(why)}")
+
+
+def shortened(why: str) -> str:
+    return "\n  ".join(why.splitlines()[:LINES_OF_A_REASON])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,7 @@ TORN_S = 0.2
 
 
 class MachineStalled(Exception):
-    """A real-time test failed on a machine that gave it no time: no finding. It is taken again."""
+    """A real-time test failed on a machine that gave it no time: no finding."""
 
 
 class Stalls:

@@ -1,4 +1,4 @@
-"""A real-time test is taken again where the machine stalled, and nowhere else."""
+"""A real-time test that failed is taken again, once, and the summary says why it failed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-import pytest
 
 from server.media import outgoing
 from tests.stalls import FRAME_S, TORN_S, Stalls
@@ -41,6 +39,16 @@ def outcome(tmp_path: Path, body: str, marker: str = "media") -> str:
 def test_what_failed_on_a_stalled_machine_is_taken_again(tmp_path: Path) -> None:
     summary = outcome(tmp_path, "    if len(taken) > 1: return\n    hold_up()\n    assert False")
     assert "1 passed, 1 rerun" in summary, summary
+    assert "taken again: " in summary and "MachineStalled: held up for" in summary, summary
+
+
+def test_what_failed_on_a_machine_that_ran_is_taken_again_and_its_reason_told(
+    tmp_path: Path,
+) -> None:
+    body = f"{PATIENT}\n    if len(taken) > 1: return\n    assert taken == 'heard'"
+    summary = outcome(tmp_path, body)
+    assert "1 passed, 1 rerun" in summary, summary
+    assert "AssertionError: assert [1] == 'heard'" in summary.split("taken again: ")[1], summary
 
 
 def test_what_fails_again_has_failed_and_says_of_what(tmp_path: Path) -> None:
@@ -49,16 +57,8 @@ def test_what_fails_again_has_failed_and_says_of_what(tmp_path: Path) -> None:
     assert "MachineStalled: held up for" in summary and "taken == 'heard'" in summary
 
 
-@pytest.mark.parametrize(
-    ("body", "marker"),
-    [
-        (f"{PATIENT}\n    assert False", "media"),
-        ("    hold_up()\n    assert False", "quick"),
-    ],
-    ids=["on a machine that ran", "not in real time"],
-)
-def test_any_other_failure_is_one(tmp_path: Path, body: str, marker: str) -> None:
-    summary = outcome(tmp_path, body, marker)
+def test_a_failure_that_is_not_in_real_time_is_one_at_once(tmp_path: Path) -> None:
+    summary = outcome(tmp_path, "    hold_up()\n    assert False", "quick")
     assert "1 failed in" in summary, summary
 
 
