@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from server.cli.options import DataDir
 
 if TYPE_CHECKING:
     from agent.report import Report
+    from agent.report_schema import Answer
 
 app = typer.Typer(help="Reports.", no_args_is_help=True)
 
@@ -47,7 +49,7 @@ def show(
     except ValueError as error:
         raise NoReport(f"{which} is no report of this version of Viva.") from error
     for line in _lines(report):
-        typer.echo(line)
+        typer.echo(_printable(line))
 
 
 def _text(which: str, revision: int | None, data_dir: Path | None) -> str:
@@ -93,7 +95,24 @@ def _lines(report: Report) -> list[str]:
         lines.append(f"  {name:16} {given:>2}  {rating.reason}")
     for answer in report.answers:
         lines += ["", f"{answer.question_id} ({answer.state}): {answer.question}"]
+        lines += _scores(answer)
     if decided := report.human_decision:
         on = decided.at.date().isoformat()
         lines += ["", f"Decided by {decided.by} on {on}: {decided.value}. {decided.reason}"]
     return [*lines, "", overall.overall_remark]
+
+
+def _scores(answer: Answer) -> Iterator[str]:
+    """Each score of an answer, and below it the candidate's words that it rests on."""
+    for name, rating in answer.ratings.each():
+        if rating.score is None:
+            continue
+        yield f"  {name:16} {rating.score:>2}  {rating.reason}"
+        for found in rating.evidence:
+            minutes, seconds = divmod(int(found.t0), 60)
+            yield f'{"":22}"{found.quote}" ({found.utterance_id}, {minutes:02}:{seconds:02})'
+
+
+def _printable(line: str) -> str:
+    """What candidates and models wrote must not steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in line)

@@ -206,6 +206,26 @@ def shown(folder: Path, interview_id: str, *more: str) -> str:
     return CliRunner().invoke(cli.app, given, catch_exceptions=False).stdout
 
 
+async def test_a_printed_report_has_the_words_behind_each_score_and_steers_no_terminal(
+    store: Store, plan: Plan, tmp_path: Path
+) -> None:
+    interview_id = await held(store, plan, name="Ada\x1b[2J\nStatus: hired")
+    await graded(store)
+    printed = await asyncio.to_thread(shown, tmp_path, interview_id)
+    report = loads(await asyncio.to_thread(shown, tmp_path, interview_id, "--json"))
+    quoted = [
+        evidence
+        for answer in report["answers"]
+        for rating in answer["ratings"].values()
+        if rating["score"] is not None
+        for evidence in rating["evidence"]
+    ]
+    assert quoted
+    for one in quoted:
+        assert f'"{one["quote"]}" ({one["utterance_id"]}, ' in printed
+    assert "\x1b" not in printed and "\nStatus: hired" not in printed
+
+
 async def test_what_is_downloaded_is_whole_and_valid(
     admin: httpx.AsyncClient, store: Store, plan: Plan, recorded: Recorded
 ) -> None:
