@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     the machine with it, and any of them may have been given no time. The summary says which and
     why, since once in many runs is how a race of ours shows as well."""
     for item in filter(in_real_time, items):
-        item.add_marker(pytest.mark.flaky(reruns=1))
+        if item.get_closest_marker("flaky") is None:
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
