@@ -64,5 +64,7 @@ def watched(item: pytest.Item) -> Generator[None, None, None]:
             yield
     except (Exception, pytest.fail.Exception) as error:
         if stalls.torn:
-            raise MachineStalled(f"held up for {stalls.worst_s:.2f} s") from error
+            raise MachineStalled(
+                f"held up for {stalls.worst_s:.2f} s; it failed of: {error}"
+            ) from error
         raise
